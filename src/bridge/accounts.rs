@@ -1,0 +1,288 @@
+//! The accounts' own tasks: listing and removing outlive the session that asked for them.
+//!
+//! A client that gives up after ten seconds finds the list ready when it comes back, and a removal that has begun is not cut in two
+//! by a client that hangs up. Indexes are kept in moka, weighed by their bytes; one task at a time refreshes an account's index.
+//! Must not know: POP3, sockets of clients.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use moka::future::Cache;
+use tokio::sync::Mutex;
+use tokio::task::JoinHandle;
+use tracing::{Instrument as _, info, warn};
+
+use super::Upstream;
+use crate::imap::{Connection, Credentials, Error, Listed, refresh};
+use crate::maildrop::{Index, Message, Uid, UidValidity};
+use crate::metrics::{IndexLookup, Metrics};
+
+/// The folder that is served.
+const FOLDER: &str = "INBOX";
+/// What an index costs besides its messages: keys, counters, the cache's own bookkeeping.
+const INDEX_OVERHEAD: usize = 512;
+/// A gate that nobody has passed for so long is forgotten.
+const GATE_IDLE: Duration = Duration::from_secs(3600);
+
+/// An account's name inside the bridge: upstream, log-in and folder.
+type Key = Arc<str>;
+
+/// See the module.
+pub(super) struct Accounts {
+    indexes: Cache<Key, Arc<Index>>,
+    gates: Cache<Key, Arc<Mutex<()>>>,
+    metrics: Arc<Metrics>,
+}
+
+/// A connection with the folder open, and what is in the folder.
+pub(super) struct Opened {
+    pub(super) connection: Connection,
+    pub(super) index: Arc<Index>,
+}
+
+/// One account as a session knows it.
+#[derive(Clone)]
+pub(super) struct Account {
+    pub(super) upstream: Arc<Upstream>,
+    pub(super) credentials: Credentials,
+    key: Key,
+}
+
+impl Account {
+    pub(super) fn new(upstream: Arc<Upstream>, credentials: Credentials) -> Self {
+        let endpoint = &upstream.endpoint;
+        let key = format!(
+            "{}:{}\0{}\0{FOLDER}",
+            endpoint.host, endpoint.port, credentials.user
+        )
+        .into();
+        Self {
+            upstream,
+            credentials,
+            key,
+        }
+    }
+
+    /// Opens a connection with the folder read-only, and makes sure that its UIDs still mean what they meant.
+    pub(super) async fn reopen(&self, uid_validity: UidValidity) -> Result<Connection, Error> {
+        let mut connection = self.upstream.endpoint.open(&self.credentials).await?;
+        if connection.examine(FOLDER, false).await?.uid_validity == uid_validity {
+            Ok(connection)
+        } else {
+            Err(Error::Inconsistent(
+                "UIDVALIDITY changed during the session",
+            ))
+        }
+    }
+}
+
+impl Accounts {
+    /// Keeps indexes of at most `index_bytes` in all.
+    pub(super) fn new(index_bytes: u64, metrics: Arc<Metrics>) -> Self {
+        let indexes = Cache::builder()
+            .max_capacity(index_bytes)
+            .weigher(|key: &Key, index: &Arc<Index>| weight(key, index))
+            .build();
+        Self {
+            indexes,
+            gates: Cache::builder().time_to_idle(GATE_IDLE).build(),
+            metrics,
+        }
+    }
+
+    /// Sets the gauges of the cache to what it holds now.
+    pub(super) fn gauge(&self) {
+        self.metrics
+            .index_cache(self.indexes.weighted_size(), self.indexes.entry_count());
+    }
+
+    /// Lists the account's folder in a task of its own, on `connection` or a new one.
+    pub(super) fn list(
+        self: &Arc<Self>,
+        account: Account,
+        connection: Option<Connection>,
+    ) -> JoinHandle<Result<Opened, Error>> {
+        let this = Arc::clone(self);
+        let task = async move {
+            let listed = this.refresh(&account, connection).await;
+            if let Err(error) = &listed {
+                warn!(upstream = account.upstream.name, account = account.credentials.user, %error, "listing failed");
+            }
+            listed
+        };
+        tokio::spawn(task.in_current_span())
+    }
+
+    /// Removes messages in a task of its own; `Ok` means that the upstream has confirmed it.
+    pub(super) fn remove(
+        self: &Arc<Self>,
+        account: Account,
+        connection: Option<Connection>,
+        uid_validity: UidValidity,
+        uids: Vec<Uid>,
+    ) -> JoinHandle<Result<(), Error>> {
+        let this = Arc::clone(self);
+        let task = async move {
+            let removed = this
+                .remove_now(&account, connection, uid_validity, &uids)
+                .await;
+            match &removed {
+                Ok(()) => info!(
+                    upstream = account.upstream.name,
+                    account = account.credentials.user,
+                    messages = uids.len(),
+                    "removed"
+                ),
+                Err(error) => {
+                    warn!(upstream = account.upstream.name, account = account.credentials.user, messages = uids.len(), %error, "removing failed");
+                }
+            }
+            removed
+        };
+        tokio::spawn(task.in_current_span())
+    }
+
+    async fn refresh(
+        &self,
+        account: &Account,
+        connection: Option<Connection>,
+    ) -> Result<Opened, Error> {
+        let gate = self.gate(account).await;
+        let _turn = gate.lock().await;
+        let known = self.indexes.get(&account.key).await;
+        let (mut connection, fresh) = self.connected(account, connection).await?;
+        let gm_msgids = account.upstream.uidl.needs_gm_msgid();
+        let mut listed = refresh(&mut connection, FOLDER, known.clone(), gm_msgids).await;
+        if !fresh && listed.as_ref().is_err_and(Error::is_lost_connection) {
+            connection = account.upstream.endpoint.open(&account.credentials).await?;
+            listed = refresh(&mut connection, FOLDER, known.clone(), gm_msgids).await;
+        }
+        if listed
+            .as_ref()
+            .is_err_and(|error| matches!(error, Error::Protocol(_) | Error::TooLong(_)))
+        {
+            // Should the difference itself be what cannot be read, the next attempt lists from nothing.
+            self.indexes.invalidate(&account.key).await;
+        }
+        let (index, how) = listed?;
+        if let Listed::Distrusted(reason) = how {
+            warn!(
+                upstream = account.upstream.name,
+                account = account.credentials.user,
+                reason,
+                "what was known of the folder is not believed; listed it again"
+            );
+        }
+        self.metrics.index_lookup(match how {
+            Listed::Cold => IndexLookup::Cold,
+            Listed::Hit => IndexLookup::Hit,
+            Listed::Delta => IndexLookup::Delta,
+            Listed::Distrusted(_) => IndexLookup::Relist,
+        });
+        if known.is_some_and(|known| has_collapsed(&known, &index)) {
+            self.confirm(account, &index, gm_msgids).await?;
+        }
+        self.indexes
+            .insert(Arc::clone(&account.key), Arc::clone(&index))
+            .await;
+        Ok(Opened { connection, index })
+    }
+
+    /// A folder that lost more than half of its messages without a word is asked again on a connection of its own.
+    async fn confirm(
+        &self,
+        account: &Account,
+        index: &Index,
+        gm_msgids: bool,
+    ) -> Result<(), Error> {
+        let mut second = account.upstream.endpoint.open(&account.credentials).await?;
+        let (again, _) = refresh(&mut second, FOLDER, None, gm_msgids).await?;
+        tokio::spawn(second.logout().in_current_span());
+        if again.uid_validity == index.uid_validity && again.messages == index.messages {
+            return Ok(());
+        }
+        Err(Error::Inconsistent(
+            "more than half of the folder was gone, but not on a second connection",
+        ))
+    }
+
+    async fn remove_now(
+        &self,
+        account: &Account,
+        connection: Option<Connection>,
+        uid_validity: UidValidity,
+        uids: &[Uid],
+    ) -> Result<(), Error> {
+        let gate = self.gate(account).await;
+        let _turn = gate.lock().await;
+        let rule = &account.upstream.rule;
+        let (mut connection, fresh) = self.connected(account, connection).await?;
+        let mut removed = connection.remove(FOLDER, uid_validity, uids, rule).await;
+        if !fresh && removed.as_ref().is_err_and(Error::is_lost_connection) {
+            // Every step may be done twice: what is gone already is named in vain.
+            connection = account.upstream.endpoint.open(&account.credentials).await?;
+            removed = connection.remove(FOLDER, uid_validity, uids, rule).await;
+        }
+        removed?;
+        if let Some(index) = self
+            .indexes
+            .get(&account.key)
+            .await
+            .filter(|index| index.uid_validity == uid_validity)
+        {
+            self.indexes
+                .insert(Arc::clone(&account.key), Arc::new(without(&index, uids)))
+                .await;
+        }
+        tokio::spawn(connection.logout().in_current_span());
+        Ok(())
+    }
+
+    /// The connection that was given, unless it is of no use; the flag says whether it is a new one.
+    async fn connected(
+        &self,
+        account: &Account,
+        connection: Option<Connection>,
+    ) -> Result<(Connection, bool), Error> {
+        match connection.filter(Connection::is_clean) {
+            Some(connection) => Ok((connection, false)),
+            None => Ok((
+                account.upstream.endpoint.open(&account.credentials).await?,
+                true,
+            )),
+        }
+    }
+
+    async fn gate(&self, account: &Account) -> Arc<Mutex<()>> {
+        self.gates
+            .get_with(Arc::clone(&account.key), async { Arc::default() })
+            .await
+    }
+}
+
+fn weight(key: &Key, index: &Index) -> u32 {
+    let ids = index.gm_msgids.as_ref().map_or(0, Vec::len) * size_of::<u64>();
+    let bytes = index.messages.len() * size_of::<Message>() + ids + key.len() + INDEX_OVERHEAD;
+    u32::try_from(bytes).unwrap_or(u32::MAX)
+}
+
+fn has_collapsed(known: &Index, now: &Index) -> bool {
+    now.messages.len() < known.messages.len() / 2 + known.messages.len() % 2
+}
+
+/// The index as it is after these messages (ascending) went.
+fn without(index: &Index, uids: &[Uid]) -> Index {
+    let stays = |message: &Message| uids.binary_search(&message.uid).is_err();
+    let gm_msgids = index.gm_msgids.as_ref().map(|ids| {
+        let pairs = index.messages.iter().zip(ids);
+        pairs
+            .filter(|(message, _)| stays(message))
+            .map(|(_, id)| *id)
+            .collect()
+    });
+    Index {
+        gm_msgids,
+        messages: index.messages.iter().copied().filter(stays).collect(),
+        ..*index
+    }
+}

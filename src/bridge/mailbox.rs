@@ -1,0 +1,101 @@
+//! One session's way to its folder: a connection that is opened again when it was lost, and the bodies that come over it.
+//!
+//! Must not know: POP3's words, sockets of clients.
+
+use std::sync::Arc;
+
+use super::accounts::{Account, Accounts, Opened};
+use crate::imap::{Body, Connection, Credentials, Error, Part};
+use crate::maildrop::{Index, Uid, UidValidity};
+
+use super::Upstream;
+
+/// See the module.
+pub(super) struct Mailbox {
+    accounts: Arc<Accounts>,
+    account: Account,
+    /// The session's own connection. None while a task of the account has it, and after it was lost.
+    connection: Option<Connection>,
+    /// The generation of the UIDs that this session's maildrop names.
+    uid_validity: Option<UidValidity>,
+}
+
+impl Mailbox {
+    /// Logs in upstream with what the client presented.
+    pub(super) async fn log_in(
+        accounts: Arc<Accounts>,
+        upstream: Arc<Upstream>,
+        credentials: Credentials,
+    ) -> Result<Self, Error> {
+        let connection = Some(upstream.endpoint.open(&credentials).await?);
+        Ok(Self {
+            accounts,
+            account: Account::new(upstream, credentials),
+            connection,
+            uid_validity: None,
+        })
+    }
+
+    pub(super) fn upstream(&self) -> &Upstream {
+        &self.account.upstream
+    }
+
+    /// What is in the folder now. The listing goes on should this future be dropped.
+    pub(super) async fn list(&mut self) -> Result<Arc<Index>, Error> {
+        let listing = self
+            .accounts
+            .list(self.account.clone(), self.connection.take());
+        let Opened { connection, index } = listing
+            .await
+            .map_err(|_| Error::Protocol("the listing's task ended in a panic"))??;
+        self.connection = Some(connection);
+        self.uid_validity = Some(index.uid_validity);
+        Ok(index)
+    }
+
+    /// A part of a message. A connection that turns out to be lost is replaced once.
+    pub(super) async fn body(&mut self, uid: Uid, part: Part) -> Result<Body<'_>, Error> {
+        let uid_validity = self
+            .uid_validity
+            .ok_or(Error::Protocol("a body before a list"))?;
+        let mut kept = self.connection.take().filter(Connection::is_clean);
+        loop {
+            let fresh = kept.is_none();
+            let mut connection = match kept.take() {
+                Some(connection) => connection,
+                None => self.account.reopen(uid_validity).await?,
+            };
+            match connection.begin_body(uid, part).await {
+                Ok(start) => return Ok(self.connection.insert(connection).body(start)),
+                Err(error) if error.is_lost_connection() && !fresh => {}
+                Err(error) => {
+                    self.connection = Some(connection);
+                    return Err(error);
+                }
+            }
+        }
+    }
+
+    /// Removes messages by the account's rule; goes on should this future be dropped.
+    pub(super) async fn remove(&mut self, uids: Vec<Uid>) -> Result<(), Error> {
+        let uid_validity = self
+            .uid_validity
+            .ok_or(Error::Protocol("a removal before a list"))?;
+        let removal = self.accounts.remove(
+            self.account.clone(),
+            self.connection.take(),
+            uid_validity,
+            uids,
+        );
+        removal
+            .await
+            .map_err(|_| Error::Protocol("the removal's task ended in a panic"))?
+    }
+
+    /// The session ends: says good-bye upstream.
+    pub(super) async fn close(self) {
+        if let Some(connection) = self.connection {
+            connection.logout().await;
+        }
+    }
+}

@@ -1,0 +1,362 @@
+//! One client's session: carries out what the POP3 core asks for and moves bytes between the client and its mailbox.
+//!
+//! Architecture invariant: this is the one place where POP3, upstream and log-in meet. An answer is only ever written by the POP3
+//! core; trouble upstream becomes a refusal (`refusals`) or, once a body has begun, the end of the connection.
+//! Must not know: how answers are spelled, IMAP.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep};
+use tokio_rustls::rustls::ServerConfig;
+use tracing::{Instrument as _, info, warn};
+
+use super::mailbox::Mailbox;
+use super::retrieve::{self, Retrieved};
+use super::wire::Wire;
+use super::{Bridge, refusals};
+use crate::imap::{Credentials, Nature};
+use crate::maildrop::{Maildrop, Uid};
+use crate::metrics::{CommandOutcome, LoginOutcome, SessionGuard};
+use crate::pop3::{self, Action, Line, Login, Profile, Refusal, Session, StateName};
+use crate::telemetry;
+
+/// A client that has just connected.
+pub struct Visitor {
+    /// Its connection, with TLS active where the listener starts with it.
+    pub wire: Wire,
+    /// Where it comes from.
+    pub peer: SocketAddr,
+    /// What the listener does for it.
+    pub profile: Profile,
+    /// For STLS.
+    pub tls: Arc<ServerConfig>,
+    /// Names the session in the log.
+    pub id: String,
+    /// Counts the session while it lives.
+    pub count: SessionGuard,
+    /// Turns true when the bridge is about to end.
+    pub shutdown: watch::Receiver<bool>,
+}
+
+/// How a session ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// QUIT, or the core closed it after its last answer.
+    Closed,
+    /// The client hung up without QUIT.
+    HungUp,
+    /// The client said nothing for too long.
+    Idle,
+    /// A body broke off, so that the connection was reset.
+    Cut,
+    /// Clear-text octets came behind STLS.
+    Injected,
+    /// The bridge ends.
+    Shutdown,
+    /// The connection broke.
+    Broken,
+}
+
+impl End {
+    /// A constant word for logs and metrics.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Closed => "closed",
+            Self::HungUp => "hung_up",
+            Self::Idle => "idle",
+            Self::Cut => "cut",
+            Self::Injected => "injected",
+            Self::Shutdown => "shutdown",
+            Self::Broken => "broken",
+        }
+    }
+}
+
+/// Serves one client to the end of its session.
+pub async fn serve(bridge: Arc<Bridge>, visitor: Visitor) -> End {
+    let session = Session::new(visitor.profile.clone());
+    let since = Instant::now();
+    let mut driver = Driver {
+        bridge,
+        visitor,
+        session,
+        mailbox: None,
+        since,
+        last_line: since,
+        attempts: 0,
+        answered: None,
+    };
+    let end = match driver.run().await {
+        Ok(end) => end,
+        Err(error) if error.kind() == io::ErrorKind::TimedOut => End::Idle,
+        Err(_) => End::Broken,
+    };
+    driver.finish(end).await;
+    end
+}
+
+struct Driver {
+    bridge: Arc<Bridge>,
+    visitor: Visitor,
+    session: Session,
+    mailbox: Option<Mailbox>,
+    since: Instant,
+    /// When the last whole line was answered. Octets alone put no end off: one octet a minute keeps no session alive.
+    last_line: Instant,
+    attempts: u32,
+    /// Whether the command under way was answered with success; none before its first answer.
+    answered: Option<bool>,
+}
+
+/// What follows when an action was carried out.
+enum Next {
+    /// The next line.
+    Line,
+    /// Another action first.
+    Action(Action),
+    /// Nothing.
+    End(End),
+}
+
+impl Driver {
+    async fn run(&mut self) -> io::Result<End> {
+        self.session.greet(&mut self.visitor.wire.out);
+        loop {
+            if let Some(end) = self.answer_lines().await? {
+                self.visitor.wire.send().await?;
+                return Ok(end);
+            }
+            self.visitor.wire.send().await?;
+            self.visitor.wire.rest();
+            let limits = &self.bridge.limits;
+            let deadline = match self.session.state() {
+                StateName::Authorization => self.since + limits.login,
+                _ => self.last_line + limits.inactivity,
+            };
+            let Visitor { wire, shutdown, .. } = &mut self.visitor;
+            let more = tokio::select! {
+                more = wire.read(deadline) => more?,
+                () = async { let _ = shutdown.wait_for(|ends| *ends).await; } => return Ok(End::Shutdown),
+            };
+            if !more {
+                return Ok(End::HungUp);
+            }
+        }
+    }
+
+    /// Answers every whole line that is here; gives the session's end where one of them led to it.
+    async fn answer_lines(&mut self) -> io::Result<Option<End>> {
+        loop {
+            let started = Instant::now();
+            let Wire { input, out, .. } = &mut self.visitor.wire;
+            let before = out.len();
+            let Some(line) = input.next_line() else {
+                return Ok(None);
+            };
+            if matches!(line, Line::TooLong) {
+                self.bridge.metrics.bad_input("line_too_long");
+            }
+            let mut action = self.session.line(line, out);
+            self.answered = None;
+            self.note_answer(before);
+            let end = loop {
+                match self.carry_out(action).await? {
+                    Next::Line => break None,
+                    Next::Action(next) => action = next,
+                    Next::End(end) => break Some(end),
+                }
+            };
+            let outcome = if self.answered == Some(true) {
+                CommandOutcome::Ok
+            } else {
+                CommandOutcome::Err
+            };
+            self.bridge
+                .metrics
+                .command(self.session.command(), outcome, started.elapsed());
+            self.last_line = Instant::now();
+            if end.is_some() {
+                return Ok(end);
+            }
+            self.visitor.wire.send_if_much().await?;
+        }
+    }
+
+    async fn carry_out(&mut self, action: Action) -> io::Result<Next> {
+        match action {
+            Action::None => Ok(Next::Line),
+            Action::More => {
+                while self.session.more(&mut self.visitor.wire.out) {
+                    self.visitor.wire.send_if_much().await?;
+                }
+                Ok(Next::Line)
+            }
+            Action::StartTls => self.start_tls().await,
+            Action::LogIn(login) => {
+                let result = Box::pin(self.log_in(login)).await?;
+                Ok(self.report(|session, out| session.logged_in(result, out)))
+            }
+            Action::List => {
+                let result = self.list().await;
+                Ok(self.report(|session, out| session.listed(result, out)))
+            }
+            Action::Retrieve(body) => self.retrieve(body).await,
+            Action::Update(uids) => {
+                let result = self.update(uids).await;
+                Ok(self.report(|session, out| session.updated(result, out)))
+            }
+            Action::Close => Ok(Next::End(End::Closed)),
+        }
+    }
+
+    /// Gives the core a result; what it answers is noted for the metrics.
+    fn report(&mut self, tell: impl FnOnce(&mut Session, &mut Vec<u8>) -> Action) -> Next {
+        let before = self.visitor.wire.out.len();
+        let action = tell(&mut self.session, &mut self.visitor.wire.out);
+        self.note_answer(before);
+        Next::Action(action)
+    }
+
+    fn note_answer(&mut self, before: usize) {
+        if self.answered.is_none()
+            && let Some(answer) = self
+                .visitor
+                .wire
+                .out
+                .get(before..)
+                .filter(|answer| !answer.is_empty())
+        {
+            self.answered = Some(pop3::is_ok(answer));
+        }
+    }
+
+    async fn start_tls(&mut self) -> io::Result<Next> {
+        if !self.visitor.wire.input.is_empty() {
+            // Said in clear, and meant to be taken for something said under TLS (CVE-2011-0411).
+            self.bridge.metrics.bad_input("behind_stls");
+            return Ok(Next::End(End::Injected));
+        }
+        self.visitor.wire.send().await?;
+        self.visitor
+            .wire
+            .start_tls(Arc::clone(&self.visitor.tls))
+            .await?;
+        self.session.tls_started();
+        self.visitor.count.tls_started();
+        Ok(Next::Line)
+    }
+
+    async fn log_in(&mut self, login: Login) -> io::Result<Result<(), Refusal>> {
+        self.attempts += 1;
+        let Some(upstream) = self.bridge.router.route(&login.user) else {
+            self.refused(&login, LoginOutcome::NoUpstream).await;
+            return Ok(Err(refusals::unknown_user()));
+        };
+        let upstream = Arc::clone(upstream);
+        let credentials = Credentials {
+            user: login.user.clone(),
+            password: login.password.clone(),
+        };
+        match Mailbox::log_in(Arc::clone(&self.bridge.accounts), upstream, credentials).await {
+            Ok(mailbox) => {
+                self.bridge.metrics.login(LoginOutcome::Ok);
+                info!(
+                    account = login.user,
+                    upstream = mailbox.upstream().name,
+                    mechanism = login.mechanism.as_str(),
+                    "logged in"
+                );
+                self.mailbox = Some(mailbox);
+                Ok(Ok(()))
+            }
+            Err(error) => {
+                if error.nature() == Nature::Credentials {
+                    self.refused(&login, LoginOutcome::Rejected).await;
+                } else {
+                    self.bridge.metrics.login(LoginOutcome::Unavailable);
+                    warn!(account = login.user, %error, "the log-in could not be checked");
+                }
+                Ok(Err(refusals::of_login(&error)))
+            }
+        }
+    }
+
+    /// A wrong user name or password: one line for fail2ban, then a pause that makes guessing slow.
+    async fn refused(&mut self, login: &Login, outcome: LoginOutcome) {
+        self.bridge.metrics.login(outcome);
+        let local = self.visitor.wire.local().unwrap_or(self.visitor.peer);
+        let line = telemetry::login_failed_line(
+            &login.user,
+            login.mechanism.as_str(),
+            self.attempts,
+            self.since.elapsed().as_secs(),
+            self.visitor.peer.ip(),
+            local.ip(),
+            &self.visitor.id,
+        );
+        info!(target: telemetry::LOGIN_TARGET, "{line}");
+        sleep(self.bridge.limits.auth_failure_delay).await;
+    }
+
+    async fn list(&mut self) -> Result<Maildrop, Refusal> {
+        let Some(mailbox) = &mut self.mailbox else {
+            return Err(refusals::temporary());
+        };
+        // What went wrong was logged by the account's task, which knows more.
+        let index = mailbox.list().await.map_err(|error| refusals::of(&error))?;
+        Maildrop::new(index, mailbox.upstream().uidl.clone()).map_err(|_| {
+            warn!(
+                upstream = mailbox.upstream().name,
+                "the UIDL format needs X-GM-MSGID and the upstream gave none"
+            );
+            refusals::temporary()
+        })
+    }
+
+    async fn retrieve(&mut self, body: pop3::Body) -> io::Result<Next> {
+        let Some(mailbox) = &mut self.mailbox else {
+            return Ok(Next::End(End::Broken));
+        };
+        match Box::pin(retrieve::retrieve(
+            &self.session,
+            &body,
+            mailbox,
+            &mut self.visitor.wire,
+        ))
+        .await?
+        {
+            Retrieved::Whole => self.answered = Some(true),
+            Retrieved::Refused => self.answered = Some(false),
+            Retrieved::Cut => return Ok(Next::End(End::Cut)),
+        }
+        Ok(Next::Line)
+    }
+
+    async fn update(&mut self, uids: Vec<Uid>) -> Result<(), Refusal> {
+        let Some(mailbox) = &mut self.mailbox else {
+            return Err(refusals::temporary());
+        };
+        mailbox
+            .remove(uids)
+            .await
+            .map_err(|error| refusals::of(&error))
+    }
+
+    async fn finish(self, end: End) {
+        info!(
+            end = end.label(),
+            seconds = self.since.elapsed().as_secs(),
+            "session ended"
+        );
+        match end {
+            End::Cut => self.visitor.wire.reset(),
+            _ => self.visitor.wire.close().await,
+        }
+        if let Some(mailbox) = self.mailbox {
+            tokio::spawn(mailbox.close().in_current_span());
+        }
+    }
+}

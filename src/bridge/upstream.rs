@@ -1,0 +1,98 @@
+//! An upstream as the bridge uses it: its configuration made ready, its observer counting.
+//!
+//! Must not know: sessions, accounts.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::config::{self, Security};
+use crate::imap::tls::{ClientTlsError, client_config};
+use crate::imap::{Endpoint, Error, Observer};
+use crate::maildrop::Format;
+use crate::metrics::{
+    ConnectOutcome, ConnectionGuard, Direction, Metrics, UpstreamMetrics, UpstreamOutcome,
+};
+use crate::policy::DisposeRule;
+
+/// An upstream with all that is configured for it.
+pub struct Upstream {
+    /// Its name in the configuration.
+    pub name: String,
+    /// How it is reached.
+    pub endpoint: Endpoint,
+    /// What happens to messages that clients delete.
+    pub rule: DisposeRule,
+    /// How messages are named to clients.
+    pub uidl: Format,
+}
+
+impl Upstream {
+    /// Makes an upstream of its configuration.
+    ///
+    /// # Errors
+    /// Where no trusted root can be had.
+    pub fn new(config: &config::Upstream, metrics: &Metrics) -> Result<Self, ClientTlsError> {
+        let tls = match config.url.security {
+            // Without TLS nobody needs to be trusted, and a system without roots is no trouble.
+            Security::Off => None,
+            Security::Implicit | Security::StartTls => Some(client_config(config.ca.as_deref())?),
+        };
+        Ok(Self {
+            name: config.name.clone(),
+            endpoint: Endpoint {
+                host: config.url.host.clone(),
+                port: config.url.port,
+                security: config.url.security,
+                tls,
+                connect_timeout: config.connect_timeout,
+                command_timeout: config.command_timeout,
+                observer: Arc::new(Counting(metrics.upstream(&config.name))),
+            },
+            rule: DisposeRule {
+                dispose: config.dispose,
+                trash: config.trash.clone(),
+                expunge_without_uidplus: config.expunge_without_uidplus,
+            },
+            uidl: config.uidl.clone(),
+        })
+    }
+}
+
+struct Counting(UpstreamMetrics);
+
+impl Observer for Counting {
+    fn received(&self, bytes: u64) {
+        self.0.bytes(Direction::Received, bytes);
+    }
+
+    fn sent(&self, bytes: u64) {
+        self.0.bytes(Direction::Sent, bytes);
+    }
+
+    fn connected(&self, outcome: Result<(), &Error>) {
+        self.0.connect(match outcome {
+            Ok(()) => ConnectOutcome::Ok,
+            Err(Error::Unreachable(_) | Error::Lost(_)) => ConnectOutcome::Unreachable,
+            Err(Error::Timeout(_)) => ConnectOutcome::TimedOut,
+            Err(Error::Tls(_)) => ConnectOutcome::Tls,
+            Err(_) => ConnectOutcome::Refused,
+        });
+    }
+
+    fn open(&self) -> Box<dyn Send> {
+        Box::new(Open(self.0.connection_opened()))
+    }
+
+    fn command(&self, command: &'static str, outcome: Result<(), &Error>, took: Duration) {
+        let outcome = match outcome {
+            Ok(()) => UpstreamOutcome::Ok,
+            Err(Error::Refused { reply, .. }) if reply.is_bad() => UpstreamOutcome::Bad,
+            Err(Error::Refused { .. }) => UpstreamOutcome::No,
+            Err(_) => UpstreamOutcome::Lost,
+        };
+        self.0.command(command, outcome, took);
+    }
+}
+
+/// Kept by a connection for as long as it lives.
+struct Open(#[expect(dead_code, reason = "it counts until it is dropped")] ConnectionGuard);

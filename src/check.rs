@@ -1,0 +1,140 @@
+//! `popbridge check`: says whether the configuration is right and, when asked, what each upstream can do.
+//!
+//! Must not know: POP3, listeners.
+
+use std::io::{self, Write};
+
+use crate::bridge::Upstream;
+use crate::config::Config;
+use crate::imap::{Connection, Credentials, Error};
+use crate::metrics::Metrics;
+use crate::run::{StartError, upstreams};
+use crate::secret::Secret;
+use crate::server::tls;
+
+/// Reports to `out`; true when all is well. With `connect` each upstream is greeted; with `login` the upstream that the
+/// user belongs to is logged in to as well and its folders are shown.
+///
+/// # Errors
+/// Where TLS cannot be set up or `out` cannot be written.
+pub async fn check(
+    config: &Config,
+    connect: bool,
+    login: Option<(String, Secret)>,
+    out: &mut dyn Write,
+) -> Result<bool, StartError> {
+    for warning in &config.warnings {
+        writeln!(out, "warning: {warning}")?;
+    }
+    let router = upstreams(config, &Metrics::new())?;
+    // Makes no self-signed certificate, unlike the start.
+    tls::check(&config.tls).map_err(StartError::Tls)?;
+    writeln!(
+        out,
+        "The configuration is valid: {} and {}.",
+        count(config.upstreams.len(), "upstream"),
+        count(config.listen.len(), "listener")
+    )?;
+    if !connect {
+        return Ok(true);
+    }
+    let mut well = true;
+    for upstream in router.upstreams() {
+        well &= greet(upstream, out).await?;
+    }
+    if let Some((user, password)) = login {
+        let Some(upstream) = router.route(&user) else {
+            writeln!(
+                out,
+                "{user} belongs to no upstream: no domains = [...] fits it."
+            )?;
+            return Ok(false);
+        };
+        let credentials = Credentials { user, password };
+        if let Err(error) = log_in(upstream, &credentials, out).await? {
+            writeln!(out, "  {error}")?;
+            well = false;
+        }
+    }
+    Ok(well)
+}
+
+async fn greet(upstream: &Upstream, out: &mut dyn Write) -> io::Result<bool> {
+    let endpoint = &upstream.endpoint;
+    writeln!(
+        out,
+        "\n{} ({}:{}):",
+        upstream.name, endpoint.host, endpoint.port
+    )?;
+    match endpoint.greet().await {
+        Ok(capabilities) => {
+            writeln!(out, "  before log-in: {}", words(capabilities.iter()))?;
+            Ok(true)
+        }
+        Err(error) => {
+            writeln!(out, "  {error}")?;
+            Ok(false)
+        }
+    }
+}
+
+async fn log_in(
+    upstream: &Upstream,
+    credentials: &Credentials,
+    out: &mut dyn Write,
+) -> io::Result<Result<(), Error>> {
+    writeln!(out, "\n{} at {}:", credentials.user, upstream.name)?;
+    let mut connection = match upstream.endpoint.open(credentials).await {
+        Ok(connection) => connection,
+        Err(error) => return Ok(Err(error)),
+    };
+    let shown = show(upstream, &mut connection, out).await?;
+    connection.logout().await;
+    Ok(shown)
+}
+
+async fn show(
+    upstream: &Upstream,
+    connection: &mut Connection,
+    out: &mut dyn Write,
+) -> io::Result<Result<(), Error>> {
+    writeln!(
+        out,
+        "  after log-in:  {}",
+        words(connection.capabilities().iter())
+    )?;
+    let (folders, selected) = match (
+        connection.folders().await,
+        connection.examine("INBOX", false).await,
+    ) {
+        (Ok(folders), Ok(selected)) => (folders, selected),
+        (Err(error), _) | (_, Err(error)) => return Ok(Err(error)),
+    };
+    writeln!(out, "  folders:")?;
+    for folder in &folders {
+        writeln!(out, "    {}  {}", folder.name, folder.attributes.join(" "))?;
+    }
+    writeln!(
+        out,
+        "  INBOX:         {}, UIDVALIDITY {}",
+        count(selected.exists as usize, "message"),
+        selected.uid_validity
+    )?;
+    match connection.plan_removal(&upstream.rule).await {
+        Ok(removal) => writeln!(out, "  deleting:      {removal}")?,
+        Err(error) => writeln!(out, "  deleting:      not possible: {error}")?,
+    }
+    Ok(Ok(()))
+}
+
+fn words<'a>(words: impl Iterator<Item = &'a str>) -> String {
+    words.collect::<Vec<_>>().join(" ")
+}
+
+fn count(n: usize, what: &str) -> String {
+    if n == 1 {
+        format!("1 {what}")
+    } else {
+        format!("{n} {what}s")
+    }
+}

@@ -1,0 +1,184 @@
+//! The command line and the environment: what can be asked of the program, and the translation into
+//! [`config::Overrides`]. It must not know what the commands do.
+//!
+//! Every flag of `serve` and `check` has an environment variable, `POPBRIDGE_` and its name; a flag wins. Lists are separated by
+//! commas there. Secrets are read from standard input, never from a flag, which every user of the machine can see.
+
+use std::io::{self, BufRead, Write};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, CommandFactory, Parser, Subcommand};
+use clap_complete::Shell;
+
+use crate::config::{self, Config, ConfigError};
+use crate::secret::Secret;
+use crate::telemetry::LogFormat;
+
+/// The exit code for a wrong configuration; clap's for a wrong command line, too.
+pub const EXIT_CONFIG: u8 = 2;
+
+/// Longer than any password that a server accepts.
+const MAX_PASSWORD: usize = 4096;
+
+/// A POP3 server in front of IMAP mailboxes, for software that speaks only POP3
+#[derive(Debug, Parser)]
+#[command(name = "popbridge", version, max_term_width = 100)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Serve POP3 clients until SIGTERM or SIGINT
+    #[command(
+        after_help = "With --upstream no file is needed. Without --upstream and --config, \
+        /etc/popbridge/popbridge.toml is read."
+    )]
+    Serve(Settings),
+    /// Check the configuration without listening anywhere
+    Check(Check),
+    /// Print a completion script for a shell
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+}
+
+/// What `serve` and `check` have in common.
+#[derive(Debug, Clone, Args)]
+pub struct Settings {
+    /// Configuration file
+    #[arg(long, value_name = "FILE", env = "POPBRIDGE_CONFIG")]
+    pub config: Option<PathBuf>,
+    // Not parsed here: clap repeats a wrong value, and there may be a password in it.
+    /// The only upstream, such as imaps://imap.example.com, instead of those in the file
+    #[arg(long, value_name = "URL", env = "POPBRIDGE_UPSTREAM")]
+    pub upstream: Option<String>,
+    /// Address for POP3 clients with STLS; may be repeated [default: 127.0.0.1:1110]
+    #[arg(
+        long,
+        value_name = "ADDR",
+        env = "POPBRIDGE_LISTEN",
+        value_delimiter = ','
+    )]
+    pub listen: Vec<SocketAddr>,
+    /// Address for POP3 clients with TLS from the first byte; may be repeated [default: 127.0.0.1:1995]
+    #[arg(
+        long,
+        value_name = "ADDR",
+        env = "POPBRIDGE_TLS_LISTEN",
+        value_delimiter = ','
+    )]
+    pub tls_listen: Vec<SocketAddr>,
+    /// Address for /metrics, /healthz and /readyz
+    #[arg(long, value_name = "ADDR", env = "POPBRIDGE_ADMIN")]
+    pub admin: Option<SocketAddr>,
+    /// Folder for what popbridge makes itself, such as its self-signed certificate
+    #[arg(long, value_name = "DIR", env = "POPBRIDGE_STATE")]
+    pub state: Option<PathBuf>,
+    /// What to log: off, error, warn, info, debug or trace, also by module, such as popbridge::imap=debug
+    #[arg(
+        long,
+        value_name = "FILTER",
+        env = "POPBRIDGE_LOG",
+        default_value = "info"
+    )]
+    pub log: String,
+    /// How to log
+    #[arg(
+        long,
+        value_name = "FORMAT",
+        env = "POPBRIDGE_LOG_FORMAT",
+        default_value = "text"
+    )]
+    pub log_format: LogFormat,
+}
+
+impl Settings {
+    /// Puts flags, environment and file together.
+    ///
+    /// # Errors
+    /// See [`config::load`]; the program ends with [`EXIT_CONFIG`].
+    pub fn load(&self) -> Result<Config, ConfigError> {
+        config::load(&config::Overrides {
+            config: self.config.clone(),
+            upstream: self.upstream.clone(),
+            listen: self.listen.clone(),
+            tls_listen: self.tls_listen.clone(),
+            admin: self.admin,
+            state: self.state.clone(),
+        })
+    }
+}
+
+/// `check`.
+#[derive(Debug, Clone, Args)]
+pub struct Check {
+    /// The same as for `serve`.
+    #[command(flatten)]
+    pub settings: Settings,
+    /// Also connect to every upstream and show what it can do
+    #[arg(long)]
+    pub connect: bool,
+    /// Also log in as this user, and show folders and message count
+    #[arg(
+        long,
+        value_name = "NAME",
+        requires = "connect",
+        requires = "password_stdin"
+    )]
+    pub user: Option<String>,
+    /// Read the user's password from the first line of standard input
+    #[arg(long, requires = "user")]
+    pub password_stdin: bool,
+}
+
+/// Writes the completion script for `shell`.
+///
+/// # Errors
+/// Those of `out`.
+pub fn completions(shell: Shell, out: &mut dyn Write) -> io::Result<()> {
+    // clap_complete panics where it cannot write, as into a closed pipe.
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "popbridge", &mut script);
+    out.write_all(&script)
+}
+
+/// Reads a password: the first line of `input` without its line end. Spaces belong to it.
+///
+/// # Errors
+/// Those of `input`; `InvalidData` when the line is empty, longer than 4096 bytes or not UTF-8.
+pub fn read_password(input: impl BufRead) -> io::Result<Secret> {
+    let invalid = |words| io::Error::new(io::ErrorKind::InvalidData, words);
+    // As large as it can get, so that it does not move and leave a copy behind.
+    let mut line = Vec::with_capacity(MAX_PASSWORD + 2);
+    input
+        .take(MAX_PASSWORD as u64 + 2)
+        .read_until(b'\n', &mut line)?;
+    if line.last() == Some(&b'\n') {
+        line.pop();
+        if line.last() == Some(&b'\r') {
+            line.pop();
+        }
+    }
+    if line.len() > MAX_PASSWORD {
+        return Err(invalid(
+            "the password on standard input is longer than 4096 bytes",
+        ));
+    }
+    if line.is_empty() {
+        return Err(invalid(
+            "there is no password on the first line of standard input",
+        ));
+    }
+    let text = String::from_utf8(line)
+        .map_err(|_| invalid("the password on standard input is not UTF-8"))?;
+    Ok(Secret::new(text))
+}
+
+#[cfg(test)]
+mod tests;

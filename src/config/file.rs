@@ -1,0 +1,164 @@
+//! The shape of the configuration file: which keys there are and which TOML type each has.
+//!
+//! What the values mean is `validate`'s business. Values keep their place in the file, so that an error found later can point
+//! at it. Wrong keys, wrong types and wrong TOML are put into words here.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde::Deserialize;
+use serde_path_to_error::Segment;
+use toml::Spanned;
+
+use super::error::{ConfigError, Source, nearest};
+
+/// A text and where it stands.
+pub(super) type Text = Spanned<String>;
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct File {
+    pub(super) state: Option<Text>,
+    pub(super) listen: Option<Vec<Spanned<Listen>>>,
+    pub(super) tls: Option<Spanned<Tls>>,
+    pub(super) admin: Option<Admin>,
+    #[serde(default)]
+    pub(super) upstream: BTreeMap<String, Spanned<Upstream>>,
+    #[serde(default)]
+    pub(super) limits: Limits,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Listen {
+    pub(super) address: Option<Text>,
+    pub(super) tls: Option<Text>,
+    pub(super) plaintext: Option<Spanned<Vec<Text>>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Tls {
+    pub(super) certificate: Option<Text>,
+    pub(super) key: Option<Text>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Admin {
+    pub(super) address: Option<Text>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Upstream {
+    pub(super) url: Option<Text>,
+    #[serde(default)]
+    pub(super) domains: Vec<Text>,
+    pub(super) ca: Option<Text>,
+    #[serde(default)]
+    pub(super) allow_unencrypted: bool,
+    pub(super) dispose: Option<Text>,
+    pub(super) trash: Option<Text>,
+    #[serde(default)]
+    pub(super) expunge_without_uidplus: bool,
+    pub(super) uidl: Option<Text>,
+    pub(super) connect_timeout: Option<Text>,
+    pub(super) command_timeout: Option<Text>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Limits {
+    pub(super) inactivity: Option<Text>,
+    pub(super) login: Option<Text>,
+    pub(super) index_cache: Option<Text>,
+    pub(super) auth_failure_delay: Option<Text>,
+}
+
+/// Reads the text of a file into its shape.
+pub(super) fn parse(source: Source<'_>) -> Result<File, ConfigError> {
+    let words = |error: toml::de::Error, path: &[String]| {
+        let message = words(error.message(), path);
+        source.error(error.span(), message)
+    };
+    let document = toml::Deserializer::parse(source.text).map_err(|error| words(error, &[]))?;
+    serde_path_to_error::deserialize(document).map_err(|error| {
+        let path = path_of(error.path());
+        words(error.into_inner(), &path)
+    })
+}
+
+/// Reads the file at `path`. The text is handed back because places are counted in it.
+pub(super) fn read(path: &Path) -> Result<String, ConfigError> {
+    std::fs::read_to_string(path).map_err(|error| {
+        ConfigError::in_file(
+            path,
+            format!("the configuration file cannot be read: {error}"),
+        )
+    })
+}
+
+/// The keys that lead to the error. Spanned values show up as maps with keys of toml's own, which are left out.
+fn path_of(path: &serde_path_to_error::Path) -> Vec<String> {
+    path.iter()
+        .filter_map(|segment| match segment {
+            Segment::Map { key } if !key.starts_with('$') => Some(key.clone()),
+            _ => None,
+        })
+        .collect()
+}
+
+/// Puts serde's message into the words of this file's users.
+fn words(message: &str, path: &[String]) -> String {
+    if let Some((key, known)) = unknown_field(message) {
+        // The path may or may not end in the key itself.
+        let parent = match path {
+            [parent @ .., last] if *last == key => parent,
+            _ => path,
+        };
+        let place = match parent.first().map(String::as_str) {
+            None => String::new(),
+            Some("listen") => " in [[listen]]".to_owned(),
+            Some(_) => format!(" in [{}]", parent.join(".")),
+        };
+        let advice = match nearest(&key, &known) {
+            Some(nearest) => format!("did you mean \"{nearest}\"?"),
+            None => format!("the keys are {}", known.join(", ")),
+        };
+        return format!("unknown key \"{}\"{place}; {advice}", key.escape_default());
+    }
+    let mut words = String::new();
+    if !path.is_empty() {
+        words = format!("{}: ", path.join("."));
+    }
+    match message
+        .strip_prefix("invalid type: ")
+        .and_then(|rest| rest.split_once(", expected "))
+    {
+        Some((found, expected)) => {
+            let expected = match expected {
+                "a string" => "a text in quotes",
+                "a boolean" => "true or false",
+                "a sequence" => "a list such as [\"...\"]",
+                "a map" => "a table",
+                expected if expected.starts_with("struct") => "a table",
+                expected => expected,
+            };
+            words.push_str(&format!(
+                "{expected} is expected here, not {}",
+                found.replace('`', "\"")
+            ));
+        }
+        None => words.push_str(message),
+    }
+    words
+}
+
+/// The key and the known keys of serde's "unknown field `a`, expected one of `b`, `c`".
+fn unknown_field(message: &str) -> Option<(String, Vec<&str>)> {
+    let rest = message.strip_prefix("unknown field `")?;
+    let (key, known) = rest.split_once("`, expected ")?;
+    let known = known.split('`').skip(1).step_by(2).collect();
+    Some((key.to_owned(), known))
+}

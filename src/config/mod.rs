@@ -1,0 +1,183 @@
+//! What the operator has configured: read from flags, environment and file, checked completely before anything is bound.
+//!
+//! A [`Config`] that exists is usable: every rule that can be checked without opening a connection, a key or a port has been
+//! checked. Flags win over the environment, which wins over the file. It must not know how the values are used.
+//!
+//! The file is the one named by `--config` or `POPBRIDGE_CONFIG`; without either, [`DEFAULT_FILE`] if it exists and
+//! no upstream is given. A `popbridge.toml` that happens to lie in the working directory is never read.
+
+mod error;
+mod file;
+mod state;
+mod units;
+mod url;
+mod validate;
+mod validate_upstream;
+
+#[cfg(test)]
+mod tests;
+#[cfg(test)]
+mod tests_reference;
+#[cfg(test)]
+mod tests_values;
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+use crate::maildrop::uidl;
+use crate::policy::{Dispose, Trash};
+
+pub use error::ConfigError;
+pub use url::{Security, Url};
+
+/// The file that is read when neither a file nor an upstream is named and it exists.
+pub const DEFAULT_FILE: &str = "/etc/popbridge/popbridge.toml";
+
+/// Everything that can be configured, with the defaults filled in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// The folder for what the bridge makes itself, such as the self-signed certificate. It may not exist yet.
+    pub state: PathBuf,
+    /// Where POP3 clients connect; at least one.
+    pub listen: Vec<Listen>,
+    /// The certificate that POP3 clients are shown.
+    pub tls: Tls,
+    /// Where metrics and health are served, if anywhere.
+    pub admin: Option<Admin>,
+    /// The IMAP servers, at least one, names unique.
+    pub upstreams: Vec<Upstream>,
+    /// Time-outs and sizes.
+    pub limits: Limits,
+    /// What is allowed but probably not meant, in sentences for the log.
+    pub warnings: Vec<String>,
+}
+
+/// One address for POP3 clients.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listen {
+    /// Port 0 lets the system choose.
+    pub address: SocketAddr,
+    /// How connections are encrypted.
+    pub tls: ListenTls,
+    /// Networks whose clients may log in without encryption; see [`Listen::allows_plaintext_from`].
+    pub plaintext: Vec<IpNet>,
+}
+
+/// How connections to a listener are encrypted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ListenTls {
+    /// From the first byte (RFC 8314).
+    Implicit,
+    /// On demand, by STLS (RFC 2595).
+    StartTls,
+    /// Never.
+    Off,
+}
+
+/// The certificate that POP3 clients are shown: both files or neither. Without, a self-signed one is made and kept.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Tls {
+    /// PEM file with the certificate and the chain up to, but without, the root.
+    pub certificate: Option<PathBuf>,
+    /// PEM file with the private key; may be the same file.
+    pub key: Option<PathBuf>,
+}
+
+/// The listener for metrics and health.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Admin {
+    /// Port 0 lets the system choose.
+    pub address: SocketAddr,
+}
+
+/// One IMAP server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Upstream {
+    /// Unique, ASCII letters, digits, `-`, `_` and `.` only: it is a metric label and a word in logs.
+    pub name: String,
+    /// Where it is and how the connection is protected.
+    pub url: Url,
+    /// Domains of the log-in names that belong to it, lower case. Empty: every domain that no other upstream has.
+    pub domains: Vec<String>,
+    /// PEM file of authorities that are trusted in addition to the system's.
+    pub ca: Option<PathBuf>,
+    /// Whether an unencrypted connection beyond this machine is accepted.
+    pub allow_unencrypted: bool,
+    /// What happens to a message that is to be removed.
+    pub dispose: Dispose,
+    /// The folder that [`Dispose::Trash`] moves to.
+    pub trash: Trash,
+    /// Whether a bare EXPUNGE, which also removes what others have flagged, may be used where UIDPLUS is missing.
+    pub expunge_without_uidplus: bool,
+    /// What the unique id of a message (RFC 1939 UIDL) is made of.
+    pub uidl: uidl::Format,
+    /// For name resolution, TCP and TLS together.
+    pub connect_timeout: Duration,
+    /// How long a command may go on without a byte from the upstream.
+    pub command_timeout: Duration,
+}
+
+/// Time-outs and sizes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// A logged-in client that says nothing for so long is closed without UPDATE state (RFC 1939 section 3).
+    pub inactivity: Duration,
+    /// A connection that has not logged in after so long is closed.
+    pub login: Duration,
+    /// The most that the known indexes of folders may take in memory, in bytes.
+    pub index_cache: u64,
+    /// How long the answer to a refused log-in is held back.
+    pub auth_failure_delay: Duration,
+}
+
+/// What flags and environment say instead of the file. Empty: nothing.
+#[derive(Debug, Clone, Default)]
+pub struct Overrides {
+    /// `--config`: the file.
+    pub config: Option<PathBuf>,
+    /// `--upstream`: the [`Url`] of the only upstream, instead of all in the file.
+    pub upstream: Option<String>,
+    /// `--listen`: addresses with STLS. With `tls_listen`, instead of all `[[listen]]` in the file.
+    pub listen: Vec<SocketAddr>,
+    /// `--tls-listen`: addresses with implicit TLS.
+    pub tls_listen: Vec<SocketAddr>,
+    /// `--admin`.
+    pub admin: Option<SocketAddr>,
+    /// `--state`.
+    pub state: Option<PathBuf>,
+}
+
+/// Puts flags, environment and file together.
+///
+/// # Errors
+/// One sentence about the first thing that is wrong, with its place in the file; see [`ConfigError`].
+pub fn load(overrides: &Overrides) -> Result<Config, ConfigError> {
+    let default_file = Path::new(DEFAULT_FILE);
+    let path = match &overrides.config {
+        Some(path) => Some(path.as_path()),
+        None if overrides.upstream.is_none() && default_file.exists() => Some(default_file),
+        None => None,
+    };
+    let Some(path) = path else {
+        return validate::config(None, file::File::default(), overrides);
+    };
+    let text = file::read(path)?;
+    let source = error::Source {
+        file: path,
+        text: &text,
+    };
+    validate::config(Some(source), file::parse(source)?, overrides)
+}
+
+impl Listen {
+    /// Whether a client at `peer` may log in without encryption. An IPv4 client that came in through an IPv6 socket counts
+    /// as the IPv4 address that it has.
+    #[must_use]
+    pub fn allows_plaintext_from(&self, peer: IpAddr) -> bool {
+        let peer = peer.to_canonical();
+        self.plaintext.iter().any(|network| network.contains(&peer))
+    }
+}

@@ -1,0 +1,107 @@
+//! The files in `config/` are true: they load, and the reference file names every key with the default that it has.
+
+use std::path::Path;
+
+use super::file::File;
+use super::{Config, Overrides, error, file, validate};
+
+const REFERENCE: &str = include_str!("../../config/popbridge.toml");
+const MINIMAL: &str = include_str!("../../config/minimal.toml");
+const GMAIL: &str = include_str!("../../config/gmail.toml");
+
+fn load(text: &str) -> Config {
+    let source = error::Source {
+        file: Path::new("popbridge.toml"),
+        text,
+    };
+    let file: File = file::parse(source).unwrap_or_else(|error| panic!("{error}"));
+    validate::config(Some(source), file, &Overrides::default())
+        .unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// Takes the `#` from the lines that `take` says yes to, given what stands behind it.
+fn uncommented(text: &str, take: impl Fn(&str) -> bool) -> String {
+    let line = |line: &str| match line.strip_prefix('#') {
+        Some(rest) if take(rest) => rest.to_owned(),
+        _ => line.to_owned(),
+    };
+    text.lines().map(line).collect::<Vec<_>>().join("\n")
+}
+
+fn is_default(rest: &str) -> bool {
+    !rest.is_empty() && !rest.starts_with(' ')
+}
+
+/// The keys that are known in the table that `header` opens, as the error for an unknown one lists them.
+fn keys_in(header: &str) -> Vec<String> {
+    let text = format!("{header}\nxxxxxxxxxxxxxxxx = 1\n");
+    let source = error::Source {
+        file: Path::new("x"),
+        text: &text,
+    };
+    let message = file::parse(source).unwrap_err().to_string();
+    let (_, keys) = message.split_once("the keys are ").unwrap();
+    keys.split(", ").map(str::to_owned).collect()
+}
+
+#[test]
+fn the_defaults_written_in_the_reference_file_are_the_defaults() {
+    let written = uncommented(REFERENCE, is_default);
+    assert!(
+        written.contains("\nauth_failure_delay = \"2s\""),
+        "{written}"
+    );
+    assert_eq!(load(&written), load(MINIMAL));
+    assert_eq!(load(REFERENCE), load(MINIMAL));
+}
+
+#[test]
+fn the_reference_file_has_every_key_and_its_examples_load() {
+    // An example is "# key = value" or "# [table]"; prose never looks like either.
+    let is_example = |rest: &str| {
+        let rest = rest.trim_start();
+        let key = rest.split(" = ").next().unwrap_or_default();
+        rest.starts_with("[admin]")
+            || rest.contains(" = ")
+                && key
+                    .bytes()
+                    .all(|byte| byte.is_ascii_lowercase() || byte == b'_')
+    };
+    let everything = uncommented(REFERENCE, |rest| is_default(rest) || is_example(rest));
+    let config = load(&everything);
+    assert!(
+        config.tls.certificate.is_some()
+            && config.admin.is_some()
+            && config.upstreams[0].ca.is_some()
+    );
+
+    let tables: toml::Table = toml::from_str(&everything).unwrap();
+    let check = |table: &toml::Table, header: &str| {
+        for key in keys_in(header) {
+            assert!(
+                table.contains_key(&key),
+                "{header} {key} is not in config/popbridge.toml"
+            );
+        }
+    };
+    check(&tables, "");
+    check(tables["listen"][0].as_table().unwrap(), "[[listen]]");
+    check(tables["tls"].as_table().unwrap(), "[tls]");
+    check(tables["admin"].as_table().unwrap(), "[admin]");
+    check(tables["limits"].as_table().unwrap(), "[limits]");
+    check(
+        tables["upstream"]["office"].as_table().unwrap(),
+        "[upstream.office]",
+    );
+}
+
+#[test]
+fn the_gmail_file_loads() {
+    let config = load(GMAIL);
+    assert!(
+        config.upstreams[0]
+            .domains
+            .contains(&"googlemail.com".to_owned())
+    );
+    assert!(config.upstreams[0].uidl.needs_gm_msgid());
+}

@@ -1,0 +1,376 @@
+//! From the shape of the file to a [`Config`]: meaning, defaults, ranges, and what must fit together.
+//!
+//! It decides with the values alone; whether files, folders and hosts exist is found out by those who use them. Upstreams
+//! have a file of their own, `validate_upstream`.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::ops::{Range, RangeInclusive};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+use toml::Spanned;
+
+use super::error::{ConfigError, Source, nearest};
+use super::file::{self, File, Text};
+use super::{
+    Admin, Config, Limits, Listen, ListenTls, Overrides, Tls, state, units, validate_upstream,
+};
+
+/// RFC 1939 section 3 wants at least 10 minutes.
+const INACTIVITY: Duration = Duration::from_secs(10 * 60);
+/// Long enough for a person who types, short enough that silent connections do not pile up.
+const LOGIN: Duration = Duration::from_secs(3 * 60);
+/// About four million messages.
+const INDEX_CACHE: u64 = 64 << 20;
+/// Makes guessing slow and is hardly noticed after a mistyped password.
+const AUTH_FAILURE_DELAY: Duration = Duration::from_secs(2);
+
+/// Longer than any time-out is of use, and safe to add to any clock.
+const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+pub(super) const SECOND: Duration = Duration::from_secs(1);
+
+/// Builds the configuration from a file's content, which is empty without a file, and what wins over it.
+pub(super) fn config(
+    source: Option<Source<'_>>,
+    file: File,
+    overrides: &Overrides,
+) -> Result<Config, ConfigError> {
+    let check = Check { source };
+    let mut warnings = Vec::new();
+    let listen = listeners(
+        &check,
+        file.listen.unwrap_or_default(),
+        overrides,
+        &mut warnings,
+    )?;
+    let tls = tls(&check, file.tls)?;
+    let admin = admin(&check, file.admin, overrides, &listen)?;
+    let limits = limits(&check, &file.limits, &mut warnings)?;
+    let upstreams = validate_upstream::upstreams(&check, file.upstream, overrides, &mut warnings)?;
+    let state = state_folder(&check, file.state.as_ref(), overrides)?;
+    Ok(Config {
+        state,
+        listen,
+        tls,
+        admin,
+        upstreams,
+        limits,
+        warnings,
+    })
+}
+
+/// Turns texts of the file into values, and what is wrong with them into errors with a place.
+pub(super) struct Check<'a> {
+    source: Option<Source<'a>>,
+}
+
+impl Check<'_> {
+    pub(super) fn error(&self, span: Range<usize>, message: impl Into<String>) -> ConfigError {
+        match self.source {
+            Some(source) => source.error(Some(span), message),
+            None => ConfigError::new(message),
+        }
+    }
+
+    /// An error about something that stands nowhere.
+    pub(super) fn missing(&self, message: impl Into<String>) -> ConfigError {
+        match self.source {
+            Some(source) => source.error(None, message),
+            None => ConfigError::new(message),
+        }
+    }
+
+    pub(super) fn parsed<T>(
+        &self,
+        text: &Text,
+        parse: impl Fn(&str) -> Result<T, String>,
+    ) -> Result<T, ConfigError> {
+        parse(text.get_ref()).map_err(|message| self.error(text.span(), message))
+    }
+
+    pub(super) fn duration(
+        &self,
+        text: Option<&Text>,
+        default: Duration,
+        range: RangeInclusive<Duration>,
+    ) -> Result<Duration, ConfigError> {
+        let Some(text) = text else { return Ok(default) };
+        let value = self.parsed(text, units::duration)?;
+        if range.contains(&value) {
+            return Ok(value);
+        }
+        let (low, high) = (range.start(), range.end());
+        let message = format!(
+            "\"{}\" is out of range; write {low:?} to {}s",
+            text.get_ref(),
+            high.as_secs()
+        );
+        Err(self.error(text.span(), message))
+    }
+
+    /// One of a few words.
+    pub(super) fn word<T: Copy>(&self, text: &Text, words: &[(&str, T)]) -> Result<T, ConfigError> {
+        let given = text.get_ref().as_str();
+        if let Some((_, value)) = words.iter().find(|(word, _)| *word == given) {
+            return Ok(*value);
+        }
+        let known: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
+        let advice = match nearest(given, &known) {
+            Some(nearest) => format!("did you mean \"{nearest}\"?"),
+            None => format!("write one of \"{}\"", known.join("\", \"")),
+        };
+        Err(self.error(
+            text.span(),
+            format!("\"{}\" is not known here; {advice}", given.escape_default()),
+        ))
+    }
+
+    /// A path, relative ones to the folder of the file.
+    pub(super) fn path(&self, text: &Text) -> Result<PathBuf, ConfigError> {
+        if text.get_ref().is_empty() {
+            return Err(self.error(
+                text.span(),
+                "the path is empty; write a path or leave the key out",
+            ));
+        }
+        let folder = self.source.and_then(|source| source.file.parent());
+        Ok(folder.unwrap_or(Path::new("")).join(text.get_ref()))
+    }
+}
+
+/// The networks that are on this machine: what is said there passes no cable.
+fn loopback() -> Vec<IpNet> {
+    vec![
+        IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::new(127, 0, 0, 0), 8)),
+        IpNet::V6(Ipv6Net::new_assert(Ipv6Addr::LOCALHOST, 128)),
+    ]
+}
+
+fn listener(address: SocketAddr, tls: ListenTls) -> Listen {
+    let plaintext = match tls {
+        ListenTls::Implicit => Vec::new(),
+        ListenTls::StartTls | ListenTls::Off => loopback(),
+    };
+    Listen {
+        address,
+        tls,
+        plaintext,
+    }
+}
+
+fn listeners(
+    check: &Check<'_>,
+    tables: Vec<Spanned<file::Listen>>,
+    overrides: &Overrides,
+    warnings: &mut Vec<String>,
+) -> Result<Vec<Listen>, ConfigError> {
+    let mut listeners: Vec<Listen> = Vec::new();
+    for table in tables {
+        let span = table.span();
+        let listener = listen(check, table, warnings)?;
+        let taken = |other: &Listen| other.address == listener.address && other.address.port() != 0;
+        if listeners.iter().any(taken) {
+            let message = format!(
+                "{} is listened on twice; remove one of the two [[listen]]",
+                listener.address
+            );
+            return Err(check.error(span, message));
+        }
+        listeners.push(listener);
+    }
+    let local = |port, tls| listener(SocketAddr::from((Ipv4Addr::LOCALHOST, port)), tls);
+    if !overrides.listen.is_empty() || !overrides.tls_listen.is_empty() {
+        let clear = overrides
+            .listen
+            .iter()
+            .map(|address| listener(*address, ListenTls::StartTls));
+        let tls = overrides
+            .tls_listen
+            .iter()
+            .map(|address| listener(*address, ListenTls::Implicit));
+        let flags: Vec<Listen> = clear.chain(tls).collect();
+        for (index, flag) in flags.iter().enumerate() {
+            if flag.address.port() != 0
+                && flags[..index]
+                    .iter()
+                    .any(|other| other.address == flag.address)
+            {
+                return Err(ConfigError::new(format!(
+                    "{} is given twice in --listen and --tls-listen; give it once",
+                    flag.address
+                )));
+            }
+        }
+        return Ok(flags);
+    }
+    if listeners.is_empty() {
+        // Ports above 1024, so that the bridge starts without privileges.
+        listeners = vec![
+            local(1110, ListenTls::StartTls),
+            local(1995, ListenTls::Implicit),
+        ];
+    }
+    Ok(listeners)
+}
+
+fn listen(
+    check: &Check<'_>,
+    table: Spanned<file::Listen>,
+    warnings: &mut Vec<String>,
+) -> Result<Listen, ConfigError> {
+    let span = table.span();
+    let table = table.into_inner();
+    let Some(address) = &table.address else {
+        return Err(check.error(
+            span,
+            "[[listen]] needs an address, such as address = \"127.0.0.1:1110\"",
+        ));
+    };
+    let address = check.parsed(address, units::socket_address)?;
+    let tls = match &table.tls {
+        Some(text) => check.word(
+            text,
+            &[
+                ("implicit", ListenTls::Implicit),
+                ("starttls", ListenTls::StartTls),
+                ("off", ListenTls::Off),
+            ],
+        )?,
+        // Port 995 is the port of POP3 with TLS from the first byte (RFC 8314).
+        None if address.port() == 995 => ListenTls::Implicit,
+        None => ListenTls::StartTls,
+    };
+    let mut listen = listener(address, tls);
+    let Some(networks) = &table.plaintext else {
+        if tls == ListenTls::Off && !address.ip().is_loopback() {
+            warnings.push(format!(
+                "{address} has no TLS and no plaintext networks: only clients on this machine can log in there"
+            ));
+        }
+        return Ok(listen);
+    };
+    if tls == ListenTls::Implicit {
+        let message = "plaintext has no effect where every connection is encrypted; remove it or set tls = \"starttls\"";
+        return Err(check.error(networks.span(), message));
+    }
+    let networks_given = networks.get_ref().iter();
+    listen.plaintext = networks_given
+        .map(|text| check.parsed(text, units::network))
+        .collect::<Result<_, _>>()?;
+    if listen.plaintext.is_empty() && tls == ListenTls::Off {
+        let message = "nobody could log in: without TLS, plaintext must name the networks that may log in unencrypted";
+        return Err(check.error(networks.span(), message));
+    }
+    if listen
+        .plaintext
+        .iter()
+        .any(|network| network.prefix_len() == 0)
+    {
+        warnings.push(format!(
+            "{address} lets clients from everywhere send their passwords unencrypted"
+        ));
+    }
+    Ok(listen)
+}
+
+fn tls(check: &Check<'_>, table: Option<Spanned<file::Tls>>) -> Result<Tls, ConfigError> {
+    let Some(table) = table else {
+        return Ok(Tls::default());
+    };
+    let lacks = |key: &str| {
+        let message = format!(
+            "[tls] has no {key}; it may be the same file if that holds both certificate and key"
+        );
+        check.error(table.span(), message)
+    };
+    match (&table.get_ref().certificate, &table.get_ref().key) {
+        (None, None) => Ok(Tls::default()),
+        (Some(certificate), Some(key)) => Ok(Tls {
+            certificate: Some(check.path(certificate)?),
+            key: Some(check.path(key)?),
+        }),
+        (Some(_), None) => Err(lacks("key")),
+        (None, Some(_)) => Err(lacks("certificate")),
+    }
+}
+
+fn admin(
+    check: &Check<'_>,
+    table: Option<file::Admin>,
+    overrides: &Overrides,
+    listeners: &[Listen],
+) -> Result<Option<Admin>, ConfigError> {
+    let taken = |address: SocketAddr| {
+        let same = |listen: &Listen| listen.address == address && address.port() != 0;
+        listeners
+            .iter()
+            .any(same)
+            .then(|| format!("{address} is a listener for POP3 clients too; take another port"))
+    };
+    if let Some(address) = overrides.admin {
+        return match taken(address) {
+            Some(message) => Err(ConfigError::new(format!("--admin: {message}"))),
+            None => Ok(Some(Admin { address })),
+        };
+    }
+    let Some(table) = table else { return Ok(None) };
+    let Some(text) = table.address else {
+        let address = SocketAddr::from((IpAddr::V4(Ipv4Addr::LOCALHOST), 9110));
+        return Ok(Some(Admin { address }));
+    };
+    let address = check.parsed(&text, units::socket_address)?;
+    match taken(address) {
+        Some(message) => Err(check.error(text.span(), message)),
+        None => Ok(Some(Admin { address })),
+    }
+}
+
+fn limits(
+    check: &Check<'_>,
+    table: &file::Limits,
+    warnings: &mut Vec<String>,
+) -> Result<Limits, ConfigError> {
+    let index_cache = match &table.index_cache {
+        Some(text) => check.parsed(text, units::size)?,
+        None => INDEX_CACHE,
+    };
+    let limits = Limits {
+        inactivity: check.duration(table.inactivity.as_ref(), INACTIVITY, SECOND..=LONGEST)?,
+        login: check.duration(table.login.as_ref(), LOGIN, SECOND..=LONGEST)?,
+        index_cache,
+        auth_failure_delay: check.duration(
+            table.auth_failure_delay.as_ref(),
+            AUTH_FAILURE_DELAY,
+            Duration::ZERO..=Duration::from_secs(60),
+        )?,
+    };
+    if limits.inactivity < INACTIVITY {
+        warnings.push("limits.inactivity is shorter than the 10 minutes that RFC 1939 wants: slow clients may be cut".into());
+    }
+    Ok(limits)
+}
+
+fn state_folder(
+    check: &Check<'_>,
+    text: Option<&Text>,
+    overrides: &Overrides,
+) -> Result<PathBuf, ConfigError> {
+    if let Some(folder) = &overrides.state {
+        return Ok(folder.clone());
+    }
+    let Some(text) = text else {
+        return state::folder_of_this_process().ok_or_else(|| {
+            check.missing("there is no home to keep state in; say where with --state DIR, POPBRIDGE_STATE or the key state")
+        });
+    };
+    // A URL would otherwise quietly become a folder of that name.
+    if text.get_ref().contains("://") || text.get_ref().starts_with("sqlite:") {
+        let message = format!(
+            "\"{}\" is not a folder; write a path such as \"/var/lib/popbridge\"",
+            text.get_ref()
+        );
+        return Err(check.error(text.span(), message));
+    }
+    check.path(text)
+}

@@ -1,0 +1,197 @@
+//! The upstreams of a configuration: what each means, and that every log-in name leads to at most one.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use toml::Spanned;
+
+use super::error::ConfigError;
+use super::file::{self, Text};
+use super::validate::{Check, SECOND};
+use super::{Overrides, Security, Upstream, Url};
+use crate::maildrop::uidl;
+use crate::policy::{Dispose, Trash};
+
+/// A client gives up after 10 to 60 s: it should hear of an unreachable upstream before.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
+/// A server that searches a large folder may be silent for long, but a dead one must be noticed.
+const COMMAND_TIMEOUT: Duration = Duration::from_secs(60);
+const TIMEOUTS: RangeInclusive<Duration> = SECOND..=Duration::from_secs(60 * 60);
+
+/// The name of the upstream that a flag or the environment gives.
+const NAME_OF_FLAG: &str = "default";
+const NAME_LENGTH: usize = 64;
+
+pub(super) fn upstreams(
+    check: &Check<'_>,
+    tables: BTreeMap<String, Spanned<file::Upstream>>,
+    overrides: &Overrides,
+    warnings: &mut Vec<String>,
+) -> Result<Vec<Upstream>, ConfigError> {
+    let mut upstreams: Vec<Upstream> = Vec::with_capacity(tables.len());
+    let mut domains = BTreeSet::new();
+    for (name, table) in tables {
+        let span = table.span();
+        let texts = table.get_ref().domains.clone();
+        let upstream = upstream(check, &name, table)?;
+        for (domain, text) in upstream.domains.iter().zip(&texts) {
+            if !domains.insert(domain.clone()) {
+                let message = format!(
+                    "the domain \"{domain}\" is listed twice; a log-in name can belong to one upstream only"
+                );
+                return Err(check.error(text.span(), message));
+            }
+        }
+        let takes_the_rest = |other: &&Upstream| other.domains.is_empty();
+        if upstream.domains.is_empty()
+            && let Some(other) = upstreams.iter().find(takes_the_rest)
+        {
+            let message = format!(
+                "[upstream.{}] and [upstream.{}] both have no domains; only one can take the log-in names of all other domains",
+                other.name, upstream.name
+            );
+            return Err(check.error(span, message));
+        }
+        upstreams.push(upstream);
+    }
+    if let Some(url) = &overrides.upstream {
+        if !upstreams.is_empty() {
+            warnings.push("the upstream of the command line or environment is used instead of all in the file".into());
+        }
+        let flag = |message| ConfigError::new(format!("--upstream: {message}"));
+        let url: Url = url.parse().map_err(flag)?;
+        reject_unencrypted(&url, false).map_err(flag)?;
+        return Ok(vec![with_defaults(NAME_OF_FLAG.to_owned(), url)]);
+    }
+    if upstreams.is_empty() {
+        return Err(check.missing(
+            "no upstream: give --upstream imaps://imap.example.com (or POPBRIDGE_UPSTREAM), \
+             or a file by --config FILE with [upstream.NAME] and url = \"imaps://imap.example.com\" in it",
+        ));
+    }
+    Ok(upstreams)
+}
+
+fn with_defaults(name: String, url: Url) -> Upstream {
+    Upstream {
+        name,
+        url,
+        domains: Vec::new(),
+        ca: None,
+        allow_unencrypted: false,
+        dispose: Dispose::Expunge,
+        trash: Trash::SpecialUse,
+        expunge_without_uidplus: false,
+        uidl: uidl::Format::default(),
+        connect_timeout: CONNECT_TIMEOUT,
+        command_timeout: COMMAND_TIMEOUT,
+    }
+}
+
+fn upstream(
+    check: &Check<'_>,
+    name: &str,
+    table: Spanned<file::Upstream>,
+) -> Result<Upstream, ConfigError> {
+    let span = table.span();
+    let table = table.into_inner();
+    let name = valid_name(name).map_err(|message| check.error(span.clone(), message))?;
+    let Some(url_text) = &table.url else {
+        let message =
+            format!("[upstream.{name}] needs a url, such as url = \"imaps://imap.example.com\"");
+        return Err(check.error(span, message));
+    };
+    let url: Url = check.parsed(url_text, str::parse)?;
+    reject_unencrypted(&url, table.allow_unencrypted)
+        .map_err(|message| check.error(url_text.span(), message))?;
+
+    let mut upstream = with_defaults(name, url);
+    upstream.allow_unencrypted = table.allow_unencrypted;
+    upstream.expunge_without_uidplus = table.expunge_without_uidplus;
+    upstream.domains = table
+        .domains
+        .iter()
+        .map(|text| check.parsed(text, domain))
+        .collect::<Result<_, _>>()?;
+    upstream.ca = table.ca.as_ref().map(|text| check.path(text)).transpose()?;
+    if let Some(text) = &table.dispose {
+        upstream.dispose = check.word(
+            text,
+            &[("expunge", Dispose::Expunge), ("trash", Dispose::Trash)],
+        )?;
+    }
+    if let Some(text) = &table.trash {
+        upstream.trash = check.parsed(text, trash)?;
+        // Whoever names a folder wants the mail to be there, not gone.
+        if upstream.trash != Trash::SpecialUse && upstream.dispose == Dispose::Expunge {
+            let message =
+                "a trash folder is named but messages would be expunged; add dispose = \"trash\"";
+            return Err(check.error(text.span(), message));
+        }
+    }
+    if let Some(text) = &table.uidl {
+        upstream.uidl = check.parsed(text, uidl::Format::parse)?;
+    }
+    let timeout = |text: &Option<Text>, default| check.duration(text.as_ref(), default, TIMEOUTS);
+    upstream.connect_timeout = timeout(&table.connect_timeout, CONNECT_TIMEOUT)?;
+    upstream.command_timeout = timeout(&table.command_timeout, COMMAND_TIMEOUT)?;
+    Ok(upstream)
+}
+
+/// Passwords do not leave this machine unencrypted unless somebody has written that they may.
+fn reject_unencrypted(url: &Url, allowed: bool) -> Result<(), String> {
+    if url.security != Security::Off || url.is_loopback() || allowed {
+        return Ok(());
+    }
+    Err(
+        "passwords and mail would cross the network unencrypted; use imaps:// or imap+starttls://, or write \
+         allow_unencrypted = true into the upstream's table of a configuration file"
+            .to_owned(),
+    )
+}
+
+fn valid_name(name: &str) -> Result<String, String> {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    if name.is_empty() || name.len() > NAME_LENGTH || !name.bytes().all(fits) {
+        return Err(format!(
+            "\"{}\" cannot be the name of an upstream; use up to {NAME_LENGTH} ASCII letters, digits, \"-\", \"_\" and \".\"",
+            name.escape_default()
+        ));
+    }
+    Ok(name.to_owned())
+}
+
+fn domain(text: &str) -> Result<String, String> {
+    if let Some(rest) = text.strip_prefix('@') {
+        return Err(format!("write the domain without \"@\": \"{rest}\""));
+    }
+    if text == "*" {
+        return Err(
+            "leave domains out instead: an upstream without domains takes all other log-in names"
+                .to_owned(),
+        );
+    }
+    let wrong =
+        |c: char| c.is_whitespace() || c.is_control() || matches!(c, '@' | '*' | ',' | '/' | ':');
+    if text.is_empty() || text.contains(wrong) {
+        return Err(format!(
+            "\"{}\" is not a domain; write it such as \"example.com\"",
+            text.escape_debug()
+        ));
+    }
+    Ok(text.to_lowercase())
+}
+
+fn trash(text: &str) -> Result<Trash, String> {
+    if text.eq_ignore_ascii_case("\\Trash") {
+        return Ok(Trash::SpecialUse);
+    }
+    if text.is_empty() || text.starts_with('\\') || text.contains(char::is_control) {
+        return Err(format!(
+            "\"{}\" is not a trash folder; write \"\\\\Trash\" for the one that the server marks, or a folder's name",
+            text.escape_debug()
+        ));
+    }
+    Ok(Trash::Folder(text.to_owned()))
+}

@@ -1,0 +1,310 @@
+//! Message bodies, streamed from the upstream's socket with constant memory (RFC 3501, 6.4.5: `BODY.PEEK`, which sets no `\Seen`).
+//!
+//! A body is whole only when [`Body::chunk`] has given `None`: then the literal was read to its end, the response named the right
+//! UID, and the upstream has said its tagged OK. Anything else is an error and the connection is not used again.
+//! Must not know: dots, lines, or who reads.
+
+use bytes::Bytes;
+use imap_proto::{AttributeValue, Response as Parsed};
+
+use super::connection::{Connection, Pending, Response};
+use super::error::Error;
+use super::set;
+use super::transport::Line;
+use crate::maildrop::Uid;
+
+/// What of a message is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// All of it.
+    Whole,
+    /// The header with its closing blank line.
+    Header,
+    /// `length` octets from `offset` on; fewer come only at the message's end.
+    Range {
+        /// Octets to skip.
+        offset: u32,
+        /// Octets wanted, at least 1.
+        length: u32,
+    },
+}
+
+impl Part {
+    fn item(self) -> String {
+        match self {
+            Self::Whole => "BODY.PEEK[]".to_owned(),
+            Self::Header => "BODY.PEEK[HEADER]".to_owned(),
+            Self::Range { offset, length } => format!("BODY.PEEK[]<{offset}.{length}>"),
+        }
+    }
+
+    /// Whether an answer with this origin (RFC 3501, 7.4.2: `BODY[]<origin>`) is the part. Some upstreams answer a range from 0
+    /// with the whole message and no origin; from anywhere else that would be the wrong bytes.
+    fn fits(self, origin: Option<u32>) -> bool {
+        match self {
+            Self::Whole | Self::Header => origin.is_none_or(|at| at == 0),
+            Self::Range { offset, .. } => {
+                origin == Some(offset) || (offset == 0 && origin.is_none())
+            }
+        }
+    }
+}
+
+/// A body on its way. Dropping it before its end leaves the connection unusable.
+pub struct Body<'a> {
+    connection: &'a mut Connection,
+    start: BodyStart,
+}
+
+/// A body whose bytes are next on the connection; [`Connection::body`] reads them.
+pub struct BodyStart {
+    pending: Pending,
+    uid: Uid,
+    /// Whether the UID was named before the literal; else it must be named behind it.
+    named: bool,
+    /// The part came without an origin although a range was asked for.
+    whole_instead: bool,
+    state: State,
+}
+
+enum State {
+    /// The response's head, kept for reading its tail: the literal is under way.
+    Literal(Vec<u8>),
+    /// A quoted string: all there is.
+    Quoted(Bytes),
+    /// Everything was given out; the rest of the response and the tagged line come next.
+    Tail,
+    Done,
+}
+
+impl Connection {
+    /// Asks for a part of one message of the selected folder and waits until its bytes begin.
+    ///
+    /// # Errors
+    /// [`Error::MessageGone`] where the upstream has nothing for the UID, [`Error::Refused`], and what any command can give.
+    pub async fn begin_body(&mut self, uid: Uid, part: Part) -> Result<BodyStart, Error> {
+        let name = if part == Part::Header {
+            "FETCH header"
+        } else {
+            "FETCH body"
+        };
+        let pending = self
+            .begin(name, &format!("UID FETCH {uid} (UID {})", part.item()))
+            .await?;
+        match self.body_head(&pending, uid, part).await {
+            Ok(Some((state, head))) => {
+                let whole_instead = matches!(part, Part::Range { .. }) && head.origin.is_none();
+                Ok(BodyStart {
+                    pending,
+                    uid,
+                    named: head.uid.is_some(),
+                    whole_instead,
+                    state,
+                })
+            }
+            Ok(None) => Err(Error::MessageGone),
+            // A refusal was booked when it was read.
+            Err(error @ Error::Refused { .. }) => Err(error),
+            Err(error) => Err(self
+                .settle(&pending, Err(error))
+                .err()
+                .unwrap_or(Error::MessageGone)),
+        }
+    }
+
+    /// Goes on with what [`Self::begin_body`] has begun on this connection.
+    pub fn body(&mut self, start: BodyStart) -> Body<'_> {
+        Body {
+            connection: self,
+            start,
+        }
+    }
+
+    /// Reads up to the bytes of the body; `None` where the command ended without any.
+    async fn body_head(
+        &mut self,
+        pending: &Pending,
+        uid: Uid,
+        part: Part,
+    ) -> Result<Option<(State, Head)>, Error> {
+        loop {
+            let line = match self.response(&pending.tag).await? {
+                Response::Tagged(reply) => {
+                    let refused = !reply.is_ok();
+                    let reply = self.settle(pending, Ok(reply))?;
+                    return if refused {
+                        Err(Error::Refused {
+                            command: pending.name,
+                            reply,
+                        })
+                    } else {
+                        Ok(None)
+                    };
+                }
+                Response::Status(_) => continue,
+                Response::Data(line) => line,
+            };
+            if !set::is_fetch(&line.content) {
+                self.transport().whole(line).await?;
+                continue;
+            }
+            let (text, streamed) = head_of(&line);
+            let head = Head::read(&text)?;
+            if !head.has_body {
+                self.transport().whole(line).await?;
+                continue;
+            }
+            if head.uid.is_some_and(|other| other != uid) {
+                return Err(Error::Protocol("the body of another message"));
+            }
+            if !part.fits(head.origin) {
+                return Err(Error::Protocol("another part of the message"));
+            }
+            if streamed {
+                return Ok(Some((
+                    State::Literal(line.content[..line.before_literal].to_vec()),
+                    head,
+                )));
+            }
+            match head.quoted.clone() {
+                Some(bytes) => return Ok(Some((State::Quoted(bytes), head))),
+                // BODY[] NIL: the upstream lists the message and has nothing to give for it.
+                None => continue,
+            }
+        }
+    }
+}
+
+impl Body<'_> {
+    /// Whether a range was answered with all of the message.
+    pub fn is_whole_instead(&self) -> bool {
+        self.start.whole_instead
+    }
+
+    /// The next bytes; `None` once the body is proved to be whole, and from then on.
+    ///
+    /// # Errors
+    /// Any: the body is not whole then and what was given out must not be taken for a message.
+    pub async fn chunk(&mut self) -> Result<Option<Bytes>, Error> {
+        let outcome = self.next().await;
+        match outcome {
+            Ok(bytes) => Ok(bytes),
+            Err(error @ Error::Refused { .. }) => Err(error),
+            Err(error) => {
+                self.start.state = State::Done;
+                Err(self
+                    .connection
+                    .settle(&self.start.pending, Err(error))
+                    .err()
+                    .unwrap_or(Error::MessageGone))
+            }
+        }
+    }
+
+    async fn next(&mut self) -> Result<Option<Bytes>, Error> {
+        loop {
+            match &mut self.start.state {
+                State::Literal(head) => {
+                    if let Some(bytes) = self.connection.transport().literal().await? {
+                        return Ok(Some(bytes));
+                    }
+                    let head = std::mem::take(head);
+                    self.check_tail(head).await?;
+                    self.start.state = State::Tail;
+                }
+                State::Quoted(bytes) => {
+                    let bytes = std::mem::take(bytes);
+                    self.start.state = State::Tail;
+                    if !self.start.named {
+                        return Err(Error::Protocol("a body without a UID"));
+                    }
+                    if !bytes.is_empty() {
+                        return Ok(Some(bytes));
+                    }
+                }
+                State::Tail => return self.tagged().await.map(|()| None),
+                State::Done => return Ok(None),
+            }
+        }
+    }
+
+    /// Reads the response's rest behind the literal and makes sure that it was the right message's.
+    async fn check_tail(&mut self, mut text: Vec<u8>) -> Result<(), Error> {
+        text.extend_from_slice(b"{0}\r\n");
+        let line = self.connection.transport().line().await?;
+        text.extend_from_slice(&self.connection.transport().whole(line).await?);
+        let head = Head::read(&text)?;
+        match head.uid {
+            Some(uid) if uid == self.start.uid => Ok(()),
+            Some(_) => Err(Error::Protocol("the body of another message")),
+            None if self.start.named => Ok(()),
+            None => Err(Error::Protocol("a body without a UID")),
+        }
+    }
+
+    async fn tagged(&mut self) -> Result<(), Error> {
+        loop {
+            match self.connection.response(&self.start.pending.tag).await? {
+                Response::Tagged(reply) => {
+                    self.start.state = State::Done;
+                    let refused = !reply.is_ok();
+                    let reply = self.connection.settle(&self.start.pending, Ok(reply))?;
+                    return if refused {
+                        Err(Error::Refused {
+                            command: self.start.pending.name,
+                            reply,
+                        })
+                    } else {
+                        Ok(())
+                    };
+                }
+                Response::Status(_) => {}
+                Response::Data(line) => {
+                    self.connection.transport().whole(line).await?;
+                }
+            }
+        }
+    }
+}
+
+/// What a FETCH response says besides the body's bytes.
+#[derive(Debug, Default)]
+struct Head {
+    uid: Option<Uid>,
+    has_body: bool,
+    origin: Option<u32>,
+    quoted: Option<Bytes>,
+}
+
+impl Head {
+    fn read(text: &[u8]) -> Result<Self, Error> {
+        let Ok((_, Parsed::Fetch(_, attributes))) = Parsed::parse(text) else {
+            return Err(Error::Protocol("a FETCH response"));
+        };
+        let mut head = Self::default();
+        for attribute in attributes {
+            match attribute {
+                AttributeValue::Uid(uid) => head.uid = Uid::new(uid),
+                AttributeValue::BodySection { index, data, .. } => {
+                    head.has_body = true;
+                    head.origin = index;
+                    head.quoted = data.map(|bytes| Bytes::copy_from_slice(&bytes));
+                }
+                _ => {}
+            }
+        }
+        Ok(head)
+    }
+}
+
+/// The response's text up to a literal, closed as if the literal were empty and the last item; the flag says whether there is one.
+fn head_of(line: &Line) -> (Vec<u8>, bool) {
+    let mut text = line.content[..line.before_literal].to_vec();
+    let streamed = line.literal.is_some();
+    text.extend_from_slice(if streamed {
+        &b"{0}\r\n)\r\n"[..]
+    } else {
+        b"\r\n"
+    });
+    (text, streamed)
+}

@@ -1,0 +1,207 @@
+//! From an address to a logged-in connection: TCP, TLS or STARTTLS, greeting, capabilities, log-in.
+//!
+//! No credential leaves unless the connection is as safe as the configuration says, and no log-in is skipped: a PREAUTH greeting is
+//! refused, because then nobody would have checked the client's password.
+//! Must not know: which client wants the connection, or what it will be used for.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::rustls::ClientConfig;
+use tokio_rustls::rustls::pki_types::ServerName;
+
+use super::Observer;
+use super::connection::Connection;
+use super::driver::{Mechanism, Stranger};
+use super::error::Error;
+use super::reply::{Capabilities, Condition, Reply, split_word};
+use super::transport::{Socket, Transport};
+use crate::config::Security;
+use crate::secret::Secret;
+
+/// Where an upstream is and how it is spoken to.
+pub struct Endpoint {
+    /// A DNS name or an IP address.
+    pub host: String,
+    /// The TCP port.
+    pub port: u16,
+    /// TLS from the first byte, STARTTLS, or neither.
+    pub security: Security,
+    /// Whom to trust; none without TLS.
+    pub tls: Option<Arc<ClientConfig>>,
+    /// For TCP, TLS and greeting together.
+    pub connect_timeout: Duration,
+    /// The longest wait for a byte of an answer.
+    pub command_timeout: Duration,
+    /// Told of bytes and commands.
+    pub observer: Arc<dyn Observer>,
+}
+
+/// A user name and a password for LOGIN or AUTHENTICATE PLAIN.
+#[derive(Clone, Debug)]
+pub struct Credentials {
+    /// As the upstream knows it.
+    pub user: String,
+    /// The upstream's password for it.
+    pub password: Secret,
+}
+
+impl Endpoint {
+    /// Opens a connection and logs in.
+    ///
+    /// # Errors
+    /// [`Error::Unreachable`], [`Error::Insecure`] (nothing was sent), [`Error::LoginRefused`], and what any command can give.
+    pub async fn open(&self, credentials: &Credentials) -> Result<Connection, Error> {
+        let opened = self.try_open(credentials).await;
+        self.observer.connected(opened.as_ref().map(|_| ()));
+        opened
+    }
+
+    /// The capabilities shown before a log-in, for `check --connect`.
+    ///
+    /// # Errors
+    /// As [`Self::open`], short of the log-in.
+    pub async fn greet(&self) -> Result<Capabilities, Error> {
+        self.stranger().await.map(|(_, capabilities)| capabilities)
+    }
+
+    async fn try_open(&self, credentials: &Credentials) -> Result<Connection, Error> {
+        if has_line_end(&credentials.user) || has_line_end(credentials.password.expose()) {
+            // Such a name could forge a field or a command; no upstream has it, so none is asked.
+            return Err(Error::LoginRefused(Reply::ours(
+                Condition::No,
+                "AUTHENTICATIONFAILED",
+                "a control character in a credential",
+            )));
+        }
+        let (stranger, capabilities) = self.stranger().await?;
+        let mechanism = if capabilities.has("AUTH=PLAIN") {
+            Mechanism::Plain
+        } else if capabilities.has("LOGINDISABLED") {
+            return Err(Error::Insecure(
+                "the upstream forbids LOGIN here and does not offer AUTHENTICATE PLAIN",
+            ));
+        } else {
+            Mechanism::Login
+        };
+        let login = stranger.login(mechanism, &credentials.user, credentials.password.expose());
+        let (driver, told) = tokio::time::timeout(self.command_timeout, login)
+            .await
+            .map_err(|_| Error::Timeout("the log-in"))??;
+        let mut connection = Connection::new(driver, Arc::clone(&self.observer));
+        match told {
+            Some(capabilities) => connection.set_capabilities(capabilities),
+            // Capabilities differ before and after the log-in, so they are asked for again.
+            None => connection.ask_capabilities().await?,
+        }
+        Ok(connection)
+    }
+
+    /// Everything up to the log-in.
+    async fn stranger(&self) -> Result<(Stranger, Capabilities), Error> {
+        let connect = async {
+            let socket = self.tcp().await?;
+            match self.security {
+                Security::Off => self.greeted(Box::new(socket)).await,
+                Security::Implicit => self.greeted(self.encrypt(Box::new(socket)).await?).await,
+                Security::StartTls => self.starttls(Box::new(socket)).await,
+            }
+        };
+        tokio::time::timeout(self.connect_timeout, connect)
+            .await
+            .map_err(|_| Error::Timeout("connect and greet"))?
+    }
+
+    async fn tcp(&self) -> Result<TcpStream, Error> {
+        let socket = TcpStream::connect((self.host.as_str(), self.port))
+            .await
+            .map_err(|error| Error::Unreachable(format!("{}:{}: {error}", self.host, self.port)))?;
+        // Commands are short and each waits for its answer.
+        socket
+            .set_nodelay(true)
+            .map_err(|error| Error::Unreachable(error.to_string()))?;
+        Ok(socket)
+    }
+
+    async fn encrypt(&self, socket: Box<dyn Socket>) -> Result<Box<dyn Socket>, Error> {
+        let name = ServerName::try_from(self.host.clone())
+            .map_err(|_| Error::Unreachable(format!("{} is no host name", self.host)))?;
+        let tls = self
+            .tls
+            .clone()
+            .ok_or(Error::Insecure("TLS is not set up for this upstream"))?;
+        let stream = TlsConnector::from(tls)
+            .connect(name, socket)
+            .await
+            .map_err(|error| {
+                Error::Tls(format!("TLS with {}:{}: {error}", self.host, self.port))
+            })?;
+        Ok(Box::new(stream))
+    }
+
+    /// STARTTLS (RFC 3501, 6.2.1): nothing that was said in clear is believed afterwards.
+    async fn starttls(&self, socket: Box<dyn Socket>) -> Result<(Stranger, Capabilities), Error> {
+        let (mut stranger, capabilities) = self.greeted(socket).await?;
+        if !capabilities.has("STARTTLS") {
+            return Err(Error::Insecure("the upstream does not offer STARTTLS here"));
+        }
+        if stranger.unread() > 0 {
+            return Err(Error::Insecure("bytes came before STARTTLS was asked for"));
+        }
+        stranger.command("STARTTLS").await?;
+        if stranger.unread() > 0 {
+            return Err(Error::Insecure(
+                "bytes in clear came behind the answer to STARTTLS",
+            ));
+        }
+        let socket = self.encrypt(stranger.into_socket()).await?;
+        let mut stranger = Stranger::new(self.transport(socket));
+        let capabilities = asked(&mut stranger).await?;
+        Ok((stranger, capabilities))
+    }
+
+    async fn greeted(&self, socket: Box<dyn Socket>) -> Result<(Stranger, Capabilities), Error> {
+        let mut transport = self.transport(socket);
+        let line = transport.line().await?;
+        let (star, rest) = split_word(&line.content);
+        let greeting = Reply::parse(rest)
+            .filter(|_| star == b"*")
+            .ok_or(Error::Protocol("the greeting"))?;
+        match greeting.condition() {
+            Condition::Ok => {}
+            Condition::Preauth => {
+                return Err(Error::Insecure(
+                    "the upstream is logged in already (PREAUTH), so no password would be checked",
+                ));
+            }
+            Condition::Bye => return Err(Error::Bye(greeting)),
+            Condition::No | Condition::Bad => return Err(Error::Protocol("the greeting")),
+        }
+        let told = greeting
+            .code_args("CAPABILITY")
+            .map(|words| Capabilities::parse(words.as_bytes()));
+        let mut stranger = Stranger::new(transport);
+        let capabilities = match told {
+            Some(capabilities) => capabilities,
+            None => asked(&mut stranger).await?,
+        };
+        Ok((stranger, capabilities))
+    }
+
+    fn transport(&self, socket: Box<dyn Socket>) -> Transport {
+        Transport::new(socket, Arc::clone(&self.observer), self.command_timeout)
+    }
+}
+
+async fn asked(stranger: &mut Stranger) -> Result<Capabilities, Error> {
+    stranger.command("CAPABILITY").await?;
+    stranger
+        .take_capabilities()
+        .ok_or(Error::Protocol("no answer to CAPABILITY"))
+}
+
+fn has_line_end(text: &str) -> bool {
+    text.bytes().any(|b| matches!(b, b'\0' | b'\r' | b'\n'))
+}

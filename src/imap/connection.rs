@@ -1,0 +1,336 @@
+//! A logged-in connection: sends commands, demands the matching tagged OK, selects folders.
+//!
+//! `clean` is the one bit that keeps a connection honest: it is false from the moment a command is sent until its tagged answer was
+//! read, so a connection whose command failed, timed out or was cancelled is never used again.
+//! Must not know: bodies and lists (see the sibling modules), POP3, or clients.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::Observer;
+use super::driver::Driver;
+use super::error::Error;
+use super::reply::{Capabilities, Condition, Reply, split_word};
+use super::set;
+use super::transport::{Line, Transport};
+use crate::maildrop::UidValidity;
+
+/// How long a polite farewell may take.
+const LOGOUT_PATIENCE: Duration = Duration::from_secs(2);
+
+/// See the module.
+pub struct Connection {
+    driver: Driver,
+    observer: Arc<dyn Observer>,
+    capabilities: Capabilities,
+    clean: bool,
+    qresync: bool,
+    folder: Option<(String, Selected)>,
+    /// Counts the connection while it lives.
+    _open: Box<dyn Send>,
+}
+
+/// What SELECT or EXAMINE told (RFC 3501, 6.3.1; RFC 7162, 3.1.2).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Selected {
+    /// Messages in the folder.
+    pub exists: u32,
+    /// UIDVALIDITY; without it UIDs mean nothing and the folder is refused.
+    pub uid_validity: UidValidity,
+    /// UIDNEXT, where the upstream tells it.
+    pub uid_next: Option<u32>,
+    /// HIGHESTMODSEQ, where the folder keeps one.
+    pub highest_modseq: Option<u64>,
+    /// Whether changes are refused.
+    pub read_only: bool,
+}
+
+/// One response that is not the tagged one.
+pub(super) enum Untagged<'a> {
+    /// `* OK [CODE] ...` and the like; never BYE, which is an error.
+    Status(&'a Reply),
+    /// The response from `* ` on, ending in CRLF, literals inside.
+    Data(&'a [u8]),
+}
+
+/// A command on its way: its tag, name and start.
+pub(super) struct Pending {
+    pub(super) tag: String,
+    pub(super) name: &'static str,
+    pub(super) since: Instant,
+}
+
+impl Connection {
+    pub(super) fn new(driver: Driver, observer: Arc<dyn Observer>) -> Self {
+        let open = observer.open();
+        Self {
+            driver,
+            observer,
+            capabilities: Capabilities::default(),
+            clean: true,
+            qresync: false,
+            folder: None,
+            _open: open,
+        }
+    }
+
+    pub(super) fn set_capabilities(&mut self, capabilities: Capabilities) {
+        self.capabilities = capabilities;
+    }
+
+    pub(super) async fn ask_capabilities(&mut self) -> Result<(), Error> {
+        let mut told = None;
+        self.command("CAPABILITY", "CAPABILITY", |untagged| {
+            if let Untagged::Data(data) = untagged
+                && set::is(data, b"CAPABILITY")
+            {
+                told = Some(Capabilities::parse(
+                    split_word(&data[2..]).1.trim_ascii_end(),
+                ));
+            }
+            Ok(())
+        })
+        .await?;
+        self.capabilities = told.ok_or(Error::Protocol("no answer to CAPABILITY"))?;
+        Ok(())
+    }
+
+    /// What the upstream offers after the log-in.
+    pub fn capabilities(&self) -> &Capabilities {
+        &self.capabilities
+    }
+
+    /// Whether the connection may be used for another command.
+    pub fn is_clean(&self) -> bool {
+        self.clean
+    }
+
+    /// The folder that is selected and what was told of it when it was.
+    pub fn selected(&self) -> Option<(&str, &Selected)> {
+        self.folder
+            .as_ref()
+            .map(|(name, selected)| (name.as_str(), selected))
+    }
+
+    /// Whether QRESYNC is enabled, so that VANISHED may be asked for.
+    pub(super) fn has_qresync(&self) -> bool {
+        self.qresync
+    }
+
+    /// Opens a folder (its name as on the wire) read-only: nothing, not even `\Recent`, changes upstream (RFC 3501, 6.3.2).
+    /// `resync` enables QRESYNC first, in the same flight, where it is offered.
+    ///
+    /// # Errors
+    /// [`Error::Refused`], [`Error::Protocol`] where UIDVALIDITY or EXISTS is missing, and what any command can give.
+    pub async fn examine(&mut self, folder: &str, resync: bool) -> Result<Selected, Error> {
+        let enable =
+            resync && !self.qresync && self.folder.is_none() && self.capabilities.has("QRESYNC");
+        if enable {
+            self.transport().cork();
+            let enabling = self.begin("ENABLE", "ENABLE QRESYNC").await?;
+            let selecting = self
+                .send("EXAMINE", &format!("EXAMINE {}", quoted(folder)))
+                .await?;
+            self.transport().uncork().await?;
+            self.qresync = self.finish_any(&enabling, |_| Ok(())).await?.is_ok();
+            self.clean = false; // EXAMINE is still under way
+            return self.finish_select(selecting, folder).await;
+        }
+        let selecting = self
+            .begin("EXAMINE", &format!("EXAMINE {}", quoted(folder)))
+            .await?;
+        self.finish_select(selecting, folder).await
+    }
+
+    /// Opens a folder for changing it.
+    ///
+    /// # Errors
+    /// As [`Self::examine`].
+    pub async fn select(&mut self, folder: &str) -> Result<Selected, Error> {
+        let selecting = self
+            .begin("SELECT", &format!("SELECT {}", quoted(folder)))
+            .await?;
+        self.finish_select(selecting, folder).await
+    }
+
+    async fn finish_select(&mut self, pending: Pending, folder: &str) -> Result<Selected, Error> {
+        self.folder = None;
+        let (mut exists, mut uid_validity, mut uid_next, mut highest_modseq) =
+            (None, None, None, None);
+        let reply = self
+            .finish(&pending, |untagged| {
+                match untagged {
+                    Untagged::Data(data) => exists = set::exists(data).or(exists),
+                    Untagged::Status(reply) => {
+                        uid_validity = number(reply, "UIDVALIDITY")
+                            .and_then(UidValidity::new)
+                            .or(uid_validity);
+                        uid_next = number(reply, "UIDNEXT").or(uid_next);
+                        highest_modseq = number(reply, "HIGHESTMODSEQ").or(highest_modseq);
+                    }
+                }
+                Ok(())
+            })
+            .await?;
+        let selected = Selected {
+            exists: exists.ok_or(Error::Protocol("a folder was opened without EXISTS"))?,
+            uid_validity: uid_validity
+                .ok_or(Error::Protocol("a folder was opened without UIDVALIDITY"))?,
+            uid_next,
+            highest_modseq,
+            read_only: reply.code_name() == Some("READ-ONLY"),
+        };
+        self.folder = Some((folder.to_owned(), selected.clone()));
+        Ok(selected)
+    }
+
+    /// Says good-bye; errors no longer matter.
+    pub async fn logout(mut self) {
+        if self.clean
+            && let Ok(pending) = self.begin("LOGOUT", "LOGOUT").await
+        {
+            // BYE comes before the tagged OK and ends the exchange: either will do.
+            let _ = tokio::time::timeout(LOGOUT_PATIENCE, self.finish(&pending, |_| Ok(()))).await;
+        }
+    }
+
+    /// Sends a command and demands its tagged OK; `on` sees every other response.
+    pub(super) async fn command(
+        &mut self,
+        name: &'static str,
+        text: &str,
+        on: impl FnMut(Untagged<'_>) -> Result<(), Error>,
+    ) -> Result<Reply, Error> {
+        let pending = self.begin(name, text).await?;
+        self.finish(&pending, on).await
+    }
+
+    pub(super) async fn begin(&mut self, name: &'static str, text: &str) -> Result<Pending, Error> {
+        if !self.clean {
+            return Err(Error::Protocol("a connection in the middle of a command"));
+        }
+        self.send(name, text).await
+    }
+
+    /// Sends a command, be it behind another one.
+    async fn send(&mut self, name: &'static str, text: &str) -> Result<Pending, Error> {
+        self.clean = false;
+        let since = Instant::now();
+        let tag = self.driver.send(text).await?;
+        Ok(Pending { tag, name, since })
+    }
+
+    async fn finish(
+        &mut self,
+        pending: &Pending,
+        on: impl FnMut(Untagged<'_>) -> Result<(), Error>,
+    ) -> Result<Reply, Error> {
+        let reply = self.finish_any(pending, on).await?;
+        if reply.is_ok() {
+            Ok(reply)
+        } else {
+            Err(Error::Refused {
+                command: pending.name,
+                reply,
+            })
+        }
+    }
+
+    /// Reads up to the tagged answer, whatever it says.
+    async fn finish_any(
+        &mut self,
+        pending: &Pending,
+        mut on: impl FnMut(Untagged<'_>) -> Result<(), Error>,
+    ) -> Result<Reply, Error> {
+        let read = async {
+            loop {
+                match self.response(&pending.tag).await? {
+                    Response::Tagged(reply) => return Ok(reply),
+                    Response::Status(reply) => on(Untagged::Status(&reply))?,
+                    Response::Data(line) => {
+                        let whole = self.transport().whole(line).await?;
+                        on(Untagged::Data(&whole))?;
+                    }
+                }
+            }
+        };
+        let outcome = read.await;
+        self.settle(pending, outcome)
+    }
+
+    /// The next response while `tag` is awaited; of one with data only the first line was read.
+    pub(super) async fn response(&mut self, tag: &str) -> Result<Response, Error> {
+        let line = self.transport().line().await?;
+        let (word, rest) = split_word(&line.content);
+        if word == b"*" {
+            return match Reply::parse(rest) {
+                Some(reply) if reply.condition() == Condition::Bye => Err(Error::Bye(reply)),
+                Some(reply) => Ok(Response::Status(reply)),
+                None => Ok(Response::Data(line)),
+            };
+        }
+        if word != tag.as_bytes() {
+            return Err(Error::Protocol("an answer that nobody asked for"));
+        }
+        Reply::parse(rest)
+            .map(Response::Tagged)
+            .ok_or(Error::Protocol("a tagged line that is no status response"))
+    }
+
+    /// Books the end of a command: what was answered leaves the connection clean, anything else leaves it unusable.
+    pub(super) fn settle(
+        &mut self,
+        pending: &Pending,
+        outcome: Result<Reply, Error>,
+    ) -> Result<Reply, Error> {
+        let refused;
+        let label = match &outcome {
+            Ok(reply) if reply.is_ok() => Ok(()),
+            Ok(reply) => {
+                refused = Error::Refused {
+                    command: pending.name,
+                    reply: reply.clone(),
+                };
+                Err(&refused)
+            }
+            Err(error) => Err(error),
+        };
+        self.observer
+            .command(pending.name, label, pending.since.elapsed());
+        self.clean = outcome.is_ok();
+        outcome
+    }
+
+    pub(super) fn transport(&mut self) -> &mut Transport {
+        self.driver.transport()
+    }
+}
+
+/// A response as far as it was read.
+pub(super) enum Response {
+    /// The awaited command's own answer.
+    Tagged(Reply),
+    /// An untagged status response.
+    Status(Reply),
+    /// The first line of a response with data; its literals are still to be read.
+    Data(Line),
+}
+
+/// A number in a response code: `[UIDNEXT 42]`.
+fn number<T: std::str::FromStr>(reply: &Reply, code: &str) -> Option<T> {
+    reply.code_args(code)?.trim().parse().ok()
+}
+
+/// A quoted string (RFC 3501, 4.3). Folder names come from LIST or the configuration and hold no line ends.
+pub(super) fn quoted(text: &str) -> String {
+    let mut out = String::with_capacity(text.len() + 2);
+    out.push('"');
+    for c in text.chars().filter(|c| !matches!(c, '\r' | '\n' | '\0')) {
+        if matches!(c, '"' | '\\') {
+            out.push('\\');
+        }
+        out.push(c);
+    }
+    out.push('"');
+    out
+}

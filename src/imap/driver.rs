@@ -1,0 +1,145 @@
+//! The one place that names async-imap: it logs in, numbers commands and writes them.
+//!
+//! What it reads passes through our [`Transport`]; everything it could misreport (a refused command as an empty success, an end of
+//! file as "no messages") is decided on the transport's typed record instead.
+//! Must not know: folders, messages, or what commands are for.
+
+use async_imap::{Authenticator, Client, Session};
+
+use super::error::Error;
+use super::reply::{Capabilities, Condition, Reply};
+use super::transport::{Socket, Transport};
+
+/// A connection whose greeting was read and that is not logged in.
+pub(super) struct Stranger {
+    client: Client<Transport>,
+}
+
+/// A logged-in connection.
+pub(super) struct Driver {
+    session: Session<Transport>,
+}
+
+/// How to log in (RFC 3501, 6.2.2 and 6.2.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Mechanism {
+    /// AUTHENTICATE PLAIN (RFC 4616): takes any password, UTF-8 included.
+    Plain,
+    /// LOGIN with quoted strings.
+    Login,
+}
+
+impl Stranger {
+    pub(super) fn new(transport: Transport) -> Self {
+        Self {
+            client: Client::new(transport),
+        }
+    }
+
+    /// Runs a command without arguments before the log-in and demands its own tagged OK.
+    pub(super) async fn command(&mut self, command: &'static str) -> Result<(), Error> {
+        let outcome = self.client.run_command_and_check_ok(command, None).await;
+        let transport = self.client.get_mut();
+        if let Some(trouble) = transport.take_trouble() {
+            return Err(trouble);
+        }
+        match (outcome, transport.take_tagged()) {
+            (Ok(()), Some(reply)) if reply.is_ok() => Ok(()),
+            (_, Some(reply)) => Err(Error::Refused { command, reply }),
+            (_, None) => Err(Error::Protocol("no tagged answer")),
+        }
+    }
+
+    /// The capabilities told since the last call.
+    pub(super) fn take_capabilities(&mut self) -> Option<Capabilities> {
+        self.client.get_mut().take_capabilities()
+    }
+
+    /// Bytes that came behind the last answer.
+    pub(super) fn unread(&self) -> usize {
+        self.client.get_ref().unread()
+    }
+
+    pub(super) fn into_socket(self) -> Box<dyn Socket> {
+        self.client.into_inner().into_socket()
+    }
+
+    /// Logs in; the capabilities are those that the tagged OK told, if it did.
+    pub(super) async fn login(
+        self,
+        mechanism: Mechanism,
+        user: &str,
+        password: &str,
+    ) -> Result<(Driver, Option<Capabilities>), Error> {
+        let outcome = match mechanism {
+            Mechanism::Login => self.client.login(user, password).await,
+            Mechanism::Plain => {
+                self.client
+                    .authenticate("PLAIN", Plain { user, password })
+                    .await
+            }
+        };
+        match outcome {
+            Ok(mut session) => {
+                let transport = session.get_mut();
+                let Some(reply) = transport.take_tagged() else {
+                    return Err(Error::Protocol("no tagged answer"));
+                };
+                if !reply.is_ok() {
+                    return Err(Error::LoginRefused(reply));
+                }
+                let capabilities = transport.take_capabilities();
+                transport.login_done();
+                Ok((Driver { session }, capabilities))
+            }
+            Err((error, mut client)) => {
+                let transport = client.get_mut();
+                if let Some(trouble) = transport.take_trouble() {
+                    return Err(trouble);
+                }
+                match (transport.take_tagged(), error) {
+                    (Some(reply), _) => Err(Error::LoginRefused(reply)),
+                    (None, async_imap::error::Error::Validate(_)) => {
+                        // A user name or password with a line end in it: no upstream could take it, so none is asked.
+                        Err(Error::LoginRefused(Reply::ours(
+                            Condition::No,
+                            "AUTHENTICATIONFAILED",
+                            "a line end in a credential",
+                        )))
+                    }
+                    (None, async_imap::error::Error::Io(error)) => Err(Error::Lost(error)),
+                    // The crate's own text may quote raw input: it is not passed on.
+                    (None, _) => Err(Error::Protocol("the log-in's answer")),
+                }
+            }
+        }
+    }
+}
+
+struct Plain<'a> {
+    user: &'a str,
+    password: &'a str,
+}
+
+impl Authenticator for Plain<'_> {
+    type Response = String;
+
+    fn process(&mut self, _challenge: &[u8]) -> String {
+        format!("\0{}\0{}", self.user, self.password)
+    }
+}
+
+impl Driver {
+    /// Sends one command and gives its tag.
+    pub(super) async fn send(&mut self, command: &str) -> Result<String, Error> {
+        match self.session.run_command(command).await {
+            Ok(id) => Ok(id.0),
+            Err(async_imap::error::Error::Io(error)) => Err(Error::Lost(error)),
+            Err(_) => Err(Error::Protocol("a command that cannot be sent")),
+        }
+    }
+
+    pub(super) fn transport(&mut self) -> &mut Transport {
+        self.session.get_mut()
+    }
+}

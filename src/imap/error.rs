@@ -1,0 +1,138 @@
+//! What can go wrong on the way to an upstream: one variant for each thing a caller does differently.
+//!
+//! Must not know: POP3 response codes (the bridge translates), or any type of the IMAP crate.
+//! No variant ever carries mail text, a password, or a raw buffer: upstream texts are cut and cleaned (see [`Reply`]).
+
+use std::fmt;
+use std::io;
+
+use super::reply::Reply;
+
+/// Why an upstream did not do what was asked.
+#[derive(Debug)]
+pub enum Error {
+    /// No connection came about: name resolution or TCP.
+    Unreachable(String),
+    /// The TLS handshake failed: a certificate that is not trusted, or no common version.
+    Tls(String),
+    /// Going on would have shown a credential or mail to others, or skipped the check of the password. Nothing was sent.
+    Insecure(&'static str),
+    /// The connection ended or broke in the middle.
+    Lost(io::Error),
+    /// No byte came within the time-out; the text names the command.
+    Timeout(&'static str),
+    /// The upstream ended the connection with `* BYE` (RFC 3501, 7.1.5).
+    Bye(Reply),
+    /// The upstream refused the log-in itself (tagged NO or BAD to LOGIN or AUTHENTICATE).
+    LoginRefused(Reply),
+    /// A tagged NO or BAD to any other command.
+    Refused {
+        /// The command's name, without its arguments.
+        command: &'static str,
+        /// What the upstream said.
+        reply: Reply,
+    },
+    /// Bytes that are not IMAP, or not an answer to what was asked.
+    Protocol(&'static str),
+    /// More bytes than a response may have (RFC 3501 sets no limit; ours are in `transport`).
+    TooLong(&'static str),
+    /// Counts, positions or dates contradict each other: the list is not believed.
+    Inconsistent(&'static str),
+    /// The upstream has no such message any more, or gives nothing for it.
+    MessageGone,
+    /// Neither UIDPLUS nor MOVE with a trash folder: the messages cannot be removed without touching others.
+    NoSafeRemoval,
+    /// A configured or special-use folder does not exist.
+    NoSuchFolder(String),
+}
+
+/// What a caller makes of an [`Error`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Nature {
+    /// The same may work later.
+    Temporary,
+    /// It will not work until a person changes something.
+    Permanent,
+    /// The upstream did not accept the credentials that were presented.
+    Credentials,
+    /// Only this message is concerned.
+    Message,
+}
+
+impl Error {
+    /// Sorts the error for the client's answer and for the metrics.
+    pub fn nature(&self) -> Nature {
+        match self {
+            Self::Unreachable(_)
+            | Self::Tls(_)
+            | Self::Lost(_)
+            | Self::Timeout(_)
+            | Self::Bye(_)
+            | Self::Protocol(_)
+            | Self::TooLong(_)
+            | Self::Inconsistent(_) => Nature::Temporary,
+            Self::Insecure(_) | Self::NoSafeRemoval | Self::NoSuchFolder(_) => Nature::Permanent,
+            Self::LoginRefused(reply) => login_nature(reply),
+            Self::Refused { reply, .. } => match reply.code_name() {
+                Some("NOPERM" | "NONEXISTENT" | "PRIVACYREQUIRED" | "CANNOT") => Nature::Permanent,
+                _ => Nature::Temporary,
+            },
+            Self::MessageGone => Nature::Message,
+        }
+    }
+
+    /// Whether the connection itself is the trouble, so that the same command may be tried once on a new one.
+    pub fn is_lost_connection(&self) -> bool {
+        matches!(self, Self::Lost(_) | Self::Bye(_))
+    }
+}
+
+/// A NO to a log-in speaks of the credentials unless its code says otherwise (RFC 5530).
+fn login_nature(reply: &Reply) -> Nature {
+    if reply.is_bad() {
+        return Nature::Temporary;
+    }
+    match reply.code_name() {
+        None | Some("AUTHENTICATIONFAILED" | "AUTHORIZATIONFAILED" | "EXPIRED") => {
+            Nature::Credentials
+        }
+        Some("PRIVACYREQUIRED" | "CONTACTADMIN" | "NOPERM") => Nature::Permanent,
+        // Gmail uses [ALERT] both for "Invalid credentials" and for "Too many simultaneous connections".
+        Some("ALERT") if reply.mentions("credential") || reply.mentions("password") => {
+            Nature::Credentials
+        }
+        Some(_) => Nature::Temporary,
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unreachable(why) => write!(f, "cannot connect: {why}"),
+            Self::Tls(why) => write!(f, "no safe connection: {why}"),
+            Self::Insecure(why) => write!(f, "refused for safety, no credentials were sent: {why}"),
+            Self::Lost(error) => write!(f, "the connection was lost: {error}"),
+            Self::Timeout(what) => write!(f, "no answer in time to {what}"),
+            Self::Bye(reply) => write!(f, "the upstream ended the connection: {reply}"),
+            Self::LoginRefused(reply) => write!(f, "the log-in was refused: {reply}"),
+            Self::Refused { command, reply } => write!(f, "{command} was refused: {reply}"),
+            Self::Protocol(what) => write!(f, "not understood: {what}"),
+            Self::TooLong(what) => write!(f, "too long: {what}"),
+            Self::Inconsistent(what) => write!(f, "the upstream's figures contradict each other: {what}"),
+            Self::MessageGone => f.write_str("the message is no longer there"),
+            Self::NoSafeRemoval => f.write_str(
+                "the upstream has neither UIDPLUS nor MOVE with a trash folder, so nothing was removed; \
+                 expunge_without_uidplus = true accepts that EXPUNGE also removes what others marked \\Deleted",
+            ),
+            Self::NoSuchFolder(name) => write!(f, "there is no folder {name}"),
+        }
+    }
+}
+
+impl std::error::Error for Error {}
+
+impl From<io::Error> for Error {
+    fn from(error: io::Error) -> Self {
+        Self::Lost(error)
+    }
+}

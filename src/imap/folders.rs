@@ -1,0 +1,184 @@
+//! Folders: listing them and finding the one with a special use (RFC 3501, 6.3.8; RFC 6154).
+//!
+//! Names are kept as they are on the wire (modified UTF-7, RFC 3501, 5.1.3), so that what LIST gave is what SELECT and MOVE are given.
+//! Must not know: what a folder is wanted for.
+
+use imap_proto::{MailboxDatum, NameAttribute, Response as Parsed};
+
+use super::connection::{Connection, Untagged, quoted};
+use super::error::Error;
+use super::set;
+use crate::policy::Trash;
+
+/// One line of LIST.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Folder {
+    /// The name as on the wire.
+    pub name: String,
+    /// Attributes such as `\Trash` or `\Noselect`, as written by the upstream.
+    pub attributes: Vec<String>,
+}
+
+impl Folder {
+    /// Whether the folder has this attribute, whatever its case.
+    pub fn has(&self, attribute: &str) -> bool {
+        self.attributes
+            .iter()
+            .any(|a| a.eq_ignore_ascii_case(attribute))
+    }
+}
+
+impl Connection {
+    /// All folders, with their special uses where the upstream knows them.
+    ///
+    /// # Errors
+    /// What any command can give.
+    pub async fn folders(&mut self) -> Result<Vec<Folder>, Error> {
+        let special = self.capabilities().has("SPECIAL-USE");
+        self.list(if special {
+            "LIST \"\" \"*\" RETURN (SPECIAL-USE)"
+        } else {
+            "LIST \"\" \"*\""
+        })
+        .await
+    }
+
+    /// The wire name of the trash folder.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchFolder`], and what any command can give.
+    pub async fn find_trash(&mut self, trash: &Trash) -> Result<String, Error> {
+        let (found, wanted) = match trash {
+            // A special use is never guessed from a name: names are localized.
+            Trash::SpecialUse => (
+                self.folders()
+                    .await?
+                    .into_iter()
+                    .find(|folder| folder.has("\\Trash")),
+                "\\Trash",
+            ),
+            Trash::Folder(name) => {
+                let wire = to_wire(name);
+                let listed = self.list(&format!("LIST \"\" {}", quoted(&wire))).await?;
+                (
+                    listed.into_iter().find(|folder| folder.name == wire),
+                    name.as_str(),
+                )
+            }
+        };
+        match found {
+            Some(folder) if !folder.has("\\Noselect") && !folder.has("\\NonExistent") => {
+                Ok(folder.name)
+            }
+            _ => Err(Error::NoSuchFolder(wanted.to_owned())),
+        }
+    }
+
+    async fn list(&mut self, command: &str) -> Result<Vec<Folder>, Error> {
+        let mut folders = Vec::new();
+        self.command("LIST", command, |untagged| {
+            if let Untagged::Data(data) = untagged
+                && set::is(data, b"LIST")
+            {
+                folders.push(folder(data)?);
+            }
+            Ok(())
+        })
+        .await?;
+        Ok(folders)
+    }
+}
+
+fn folder(data: &[u8]) -> Result<Folder, Error> {
+    let Ok((_, Parsed::MailboxData(MailboxDatum::List(listed)))) = Parsed::parse(data) else {
+        return Err(Error::Protocol("a LIST response"));
+    };
+    let attributes = listed.name_attributes.iter().map(attribute).collect();
+    Ok(Folder {
+        name: listed.name.into_owned(),
+        attributes,
+    })
+}
+
+fn attribute(attribute: &NameAttribute<'_>) -> String {
+    match attribute {
+        NameAttribute::NoInferiors => "\\Noinferiors".to_owned(),
+        NameAttribute::NoSelect => "\\Noselect".to_owned(),
+        NameAttribute::Marked => "\\Marked".to_owned(),
+        NameAttribute::Unmarked => "\\Unmarked".to_owned(),
+        NameAttribute::All => "\\All".to_owned(),
+        NameAttribute::Archive => "\\Archive".to_owned(),
+        NameAttribute::Drafts => "\\Drafts".to_owned(),
+        NameAttribute::Flagged => "\\Flagged".to_owned(),
+        NameAttribute::Junk => "\\Junk".to_owned(),
+        NameAttribute::Sent => "\\Sent".to_owned(),
+        NameAttribute::Trash => "\\Trash".to_owned(),
+        NameAttribute::Extension(other) => other.to_string(),
+        _ => String::new(),
+    }
+}
+
+/// UTF-8 to modified UTF-7 (RFC 3501, 5.1.3).
+pub(super) fn to_wire(name: &str) -> String {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD_NO_PAD;
+
+    let mut wire = String::new();
+    let mut shifted = Vec::new();
+    let close = |shifted: &mut Vec<u8>, wire: &mut String| {
+        if !shifted.is_empty() {
+            wire.push('&');
+            wire.push_str(&STANDARD_NO_PAD.encode(&*shifted).replace('/', ","));
+            wire.push('-');
+            shifted.clear();
+        }
+    };
+    for c in name.chars() {
+        if matches!(c, ' '..='~') {
+            close(&mut shifted, &mut wire);
+            wire.push(c);
+            if c == '&' {
+                wire.push('-');
+            }
+        } else {
+            let mut units = [0; 2];
+            shifted.extend(
+                c.encode_utf16(&mut units)
+                    .iter()
+                    .flat_map(|unit| unit.to_be_bytes()),
+            );
+        }
+    }
+    close(&mut shifted, &mut wire);
+    wire
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_written_in_modified_utf_7() {
+        assert_eq!(to_wire("Trash"), "Trash");
+        assert_eq!(to_wire("R&D"), "R&-D");
+        assert_eq!(to_wire("Gel\u{f6}schte Elemente"), "Gel&APY-schte Elemente");
+        // The example of RFC 3501, 5.1.3.
+        assert_eq!(
+            to_wire("~peter/mail/\u{53f0}\u{5317}/\u{65e5}\u{672c}\u{8a9e}"),
+            "~peter/mail/&U,BTFw-/&ZeVnLIqe-"
+        );
+        assert_eq!(to_wire("\u{1f600}"), "&2D3eAA-");
+    }
+
+    #[test]
+    fn a_list_line_gives_name_and_attributes() {
+        let read = folder(b"* LIST (\\HasNoChildren \\Trash) \"/\" \"Deleted Items\"\r\n").unwrap();
+        assert_eq!(read.name, "Deleted Items");
+        assert!(read.has("\\trash") && !read.has("\\Sent"));
+        assert_eq!(
+            folder(b"* LIST () \".\" {5}\r\nTrash\r\n").unwrap().name,
+            "Trash"
+        );
+        assert!(folder(b"* LIST nonsense\r\n").is_err());
+    }
+}

@@ -1,0 +1,46 @@
+//! The upstream side: connections to IMAP servers, listing, fetching and removing.
+//!
+//! Every command demands its own tagged OK; an end of file, a time-out, a refusal or figures that contradict each other are errors
+//! and never an empty result. A connection is used by one task at a time and thrown away after its first error.
+//! Must not know: POP3, clients, or how metrics are kept (see [`Observer`]).
+
+mod body;
+mod connect;
+mod connection;
+mod date;
+mod dispose;
+mod driver;
+mod error;
+mod folders;
+mod frame;
+mod listing;
+mod reply;
+mod set;
+mod table;
+pub mod tls;
+mod transport;
+
+pub use body::{Body, BodyStart, Part};
+pub use connect::{Credentials, Endpoint};
+pub use connection::{Connection, Selected};
+pub use dispose::Removal;
+pub use error::{Error, Nature};
+pub use folders::Folder;
+pub use listing::{Listed, refresh};
+pub use reply::{Capabilities, Reply};
+
+use std::time::Duration;
+
+/// Whoever wants to know what goes on between the bridge and one upstream.
+pub trait Observer: Send + Sync {
+    /// Bytes came from the upstream (under TLS: the decrypted ones).
+    fn received(&self, bytes: u64);
+    /// Bytes went to the upstream.
+    fn sent(&self, bytes: u64);
+    /// A connection was opened and logged in, or was not.
+    fn connected(&self, outcome: Result<(), &Error>);
+    /// A logged-in connection exists until what is returned is dropped.
+    fn open(&self) -> Box<dyn Send>;
+    /// A command was answered, or failed.
+    fn command(&self, command: &'static str, outcome: Result<(), &Error>, took: Duration);
+}

@@ -1,0 +1,418 @@
+//! The framing transport that the IMAP crate talks through, and that everything after the log-in reads from directly.
+//!
+//! It hands the IMAP crate never a byte beyond the current response, and during the log-in nothing but `+` and the tagged line, in
+//! a form that cannot be misread. So the crate's own buffer is empty at every response boundary, literals can be read straight from
+//! here in constant memory, an end of file is an error and never an empty result, and response codes are kept as they were said.
+//! Must not know: what commands mean, or the IMAP crate (it is only an `AsyncRead + AsyncWrite` to it).
+
+use std::fmt;
+use std::future::Future;
+use std::io;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
+use zeroize::Zeroize;
+
+use super::Observer;
+use super::error::Error;
+use super::frame::{FrameError, Framer};
+use super::reply::{Capabilities, Condition, Reply, split_word};
+
+/// The longest line before the log-in. A greeting or a capability list is a few hundred bytes.
+const LINE_LIMIT_BEFORE_LOGIN: usize = 16 * 1024;
+/// The longest line afterwards. `VANISHED` of a large folder is the longest there is.
+const LINE_LIMIT: usize = 1024 * 1024;
+/// Literals inside a response that is taken as a whole (folder names, flags); bodies are streamed and have no limit.
+const INLINE_LITERAL_LIMIT: usize = 64 * 1024;
+/// Bytes asked for in one read: the least, for a connection that says little, and the most, for bodies.
+const READ_LEAST: usize = 4 * 1024;
+const READ_MOST: usize = 64 * 1024;
+
+/// What a transport stands on: TCP, TLS, or a pipe in tests.
+pub(super) trait Socket: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Socket for T {}
+
+/// One line of a response.
+#[derive(Debug)]
+pub(super) struct Line {
+    /// The line with its line end.
+    raw: Bytes,
+    /// The content without its line end.
+    pub content: Bytes,
+    /// The length of the literal that follows; it must be read with [`Transport::literal`] before the next line.
+    pub literal: Option<u32>,
+    /// How much of the content comes before the announcement of the literal.
+    pub before_literal: usize,
+}
+
+/// See the module.
+pub(super) struct Transport {
+    socket: Box<dyn Socket>,
+    observer: Arc<dyn Observer>,
+    patience: Duration,
+    /// Read and not yet given out.
+    input: BytesMut,
+    framer: Framer,
+    read_size: usize,
+    /// Bytes of the announced literal that were not given out yet.
+    literal_left: usize,
+    /// Written by the IMAP crate and not flushed: a command goes out in one piece.
+    output: Vec<u8>,
+    written: usize,
+    /// Flushes are put off, so that several commands leave together.
+    corked: bool,
+    login: LoginView,
+}
+
+/// What the log-in left behind for us, and what the IMAP crate is given to read meanwhile.
+#[derive(Default)]
+struct LoginView {
+    done: bool,
+    handed_over: Vec<u8>,
+    handed: usize,
+    awaited_tag: Vec<u8>,
+    tagged: Option<Reply>,
+    capabilities: Option<Capabilities>,
+    trouble: Option<Error>,
+}
+
+impl fmt::Debug for Transport {
+    // The IMAP crate demands Debug of its stream; buffers hold passwords and mail, so they are left out.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Transport")
+            .field("buffered", &self.input.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Transport {
+    /// Stands on `socket`; any wait for the upstream's bytes ends after `patience` without one.
+    pub(super) fn new(
+        socket: Box<dyn Socket>,
+        observer: Arc<dyn Observer>,
+        patience: Duration,
+    ) -> Self {
+        Self {
+            socket,
+            observer,
+            patience,
+            input: BytesMut::new(),
+            framer: Framer::default(),
+            read_size: READ_LEAST,
+            literal_left: 0,
+            output: Vec::new(),
+            written: 0,
+            corked: false,
+            login: LoginView::default(),
+        }
+    }
+
+    /// The next line of a response.
+    ///
+    /// # Errors
+    /// [`Error::Lost`] at the end of the stream, [`Error::Timeout`], [`Error::TooLong`].
+    pub(super) async fn line(&mut self) -> Result<Line, Error> {
+        debug_assert_eq!(
+            self.literal_left, 0,
+            "a literal is read before the next line"
+        );
+        loop {
+            if let Some(line) = self.buffered_line()? {
+                return Ok(line);
+            }
+            self.fill().await?;
+        }
+    }
+
+    /// The next piece of the literal that the last line announced; `None` at its end. At most [`READ_MOST`] bytes at a time.
+    ///
+    /// # Errors
+    /// [`Error::Lost`] where the stream ends inside the literal, [`Error::Timeout`].
+    pub(super) async fn literal(&mut self) -> Result<Option<Bytes>, Error> {
+        if self.literal_left == 0 {
+            return Ok(None);
+        }
+        while self.input.is_empty() {
+            self.fill().await?;
+        }
+        let n = self.literal_left.min(self.input.len());
+        self.literal_left -= n;
+        Ok(Some(self.input.split_to(n).freeze()))
+    }
+
+    /// A response as a whole, ending in CRLF, with its literals inside, given its first line.
+    ///
+    /// # Errors
+    /// As [`Self::line`]; [`Error::TooLong`] where the literals together pass 64 KiB.
+    pub(super) async fn whole(&mut self, first: Line) -> Result<Bytes, Error> {
+        // Nearly all: a list of 100,000 messages is copied nowhere.
+        if first.literal.is_none() && first.raw.ends_with(b"\r\n") {
+            return Ok(first.raw);
+        }
+        let mut whole = BytesMut::with_capacity(first.content.len() + 2);
+        let mut line = first;
+        loop {
+            whole.extend_from_slice(&line.content);
+            whole.extend_from_slice(b"\r\n");
+            let Some(length) = line.literal else {
+                return Ok(whole.freeze());
+            };
+            if whole.len() + length as usize > LINE_LIMIT + INLINE_LITERAL_LIMIT
+                || length as usize > INLINE_LITERAL_LIMIT
+            {
+                return Err(Error::TooLong("a literal that was not asked for"));
+            }
+            while let Some(piece) = self.literal().await? {
+                whole.extend_from_slice(&piece);
+            }
+            line = self.line().await?;
+        }
+    }
+
+    /// Bytes that have arrived and that nobody has asked for yet.
+    pub(super) fn unread(&self) -> usize {
+        self.input.len()
+    }
+
+    /// Puts flushes off until [`Self::uncork`], so that several commands leave in one piece.
+    pub(super) fn cork(&mut self) {
+        self.corked = true;
+    }
+
+    /// Sends what was held back.
+    ///
+    /// # Errors
+    /// [`Error::Lost`], [`Error::Timeout`].
+    pub(super) async fn uncork(&mut self) -> Result<(), Error> {
+        self.corked = false;
+        let patience = self.patience;
+        let flush = std::future::poll_fn(|cx| Pin::new(&mut *self).poll_flush(cx));
+        tokio::time::timeout(patience, flush)
+            .await
+            .map_err(|_| Error::Timeout("send"))??;
+        Ok(())
+    }
+
+    /// Ends the log-in: from now on lines are read from here and the IMAP crate only writes.
+    pub(super) fn login_done(&mut self) {
+        self.login.done = true;
+    }
+
+    /// The tagged line that the IMAP crate was last given a digest of.
+    pub(super) fn take_tagged(&mut self) -> Option<Reply> {
+        self.login.tagged.take()
+    }
+
+    /// The last capabilities that the upstream told of its own accord or when asked.
+    pub(super) fn take_capabilities(&mut self) -> Option<Capabilities> {
+        self.login.capabilities.take()
+    }
+
+    /// The typed error behind an `io::Error` that the IMAP crate was given.
+    pub(super) fn take_trouble(&mut self) -> Option<Error> {
+        self.login.trouble.take()
+    }
+
+    /// Gives the socket back, for STARTTLS. What was buffered is dropped: check [`Self::unread`] first.
+    pub(super) fn into_socket(self) -> Box<dyn Socket> {
+        self.socket
+    }
+
+    fn buffered_line(&mut self) -> Result<Option<Line>, Error> {
+        let limit = if self.login.done {
+            LINE_LIMIT
+        } else {
+            LINE_LIMIT_BEFORE_LOGIN
+        };
+        let end = match self.framer.line(&self.input, limit) {
+            Ok(Some(end)) => end,
+            Ok(None) => return Ok(None),
+            Err(FrameError::LineTooLong) => return Err(Error::TooLong("a line of the upstream")),
+            Err(FrameError::LiteralTooLong) => {
+                return Err(Error::TooLong("a literal of the upstream"));
+            }
+        };
+        let raw = self.input.split_to(end.total).freeze();
+        let content = raw.slice(..end.content);
+        self.literal_left = end.literal.unwrap_or(0) as usize;
+        Ok(Some(Line {
+            raw,
+            content,
+            literal: end.literal,
+            before_literal: end.before_literal,
+        }))
+    }
+
+    async fn fill(&mut self) -> Result<(), Error> {
+        let patience = self.patience;
+        let fill = std::future::poll_fn(|cx| self.poll_fill(cx));
+        tokio::time::timeout(patience, fill)
+            .await
+            .map_err(|_| Error::Timeout("the last command"))??;
+        Ok(())
+    }
+
+    /// Reads at least one byte; the end of the stream is an error.
+    fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.input.reserve(self.read_size);
+        let room = self.input.capacity() - self.input.len();
+        // `read_buf` keeps no state between polls, so a future of its own for each poll loses nothing.
+        let n = ready!(pin!(self.socket.read_buf(&mut self.input)).poll(cx))?;
+        if n == 0 {
+            return Poll::Ready(Err(io::Error::new(
+                io::ErrorKind::UnexpectedEof,
+                "the upstream closed the connection",
+            )));
+        }
+        self.observer.received(n as u64);
+        self.read_size = if n == room {
+            (self.read_size * 2).min(READ_MOST)
+        } else {
+            self.read_size
+        };
+        Poll::Ready(Ok(()))
+    }
+
+    /// During the log-in: reads lines until there is something that the IMAP crate is to see.
+    fn poll_login_line(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        loop {
+            let Some(line) = self.buffered_line()? else {
+                ready!(self.poll_fill(cx))?;
+                continue;
+            };
+            if line.literal.is_some() {
+                return Poll::Ready(Err(Error::Protocol("a literal before the log-in")));
+            }
+            if self.digest(&line.content)? {
+                return Poll::Ready(Ok(()));
+            }
+        }
+    }
+
+    /// Notes what a line says and leaves a digest for the IMAP crate; false where it need not see it.
+    fn digest(&mut self, line: &[u8]) -> Result<bool, Error> {
+        if line.first() == Some(&b'+') {
+            self.login.handed_over.extend_from_slice(b"+ \r\n");
+            return Ok(true);
+        }
+        let (tag, rest) = split_word(line);
+        if tag == b"*" {
+            self.note_untagged(rest)?;
+            return Ok(false);
+        }
+        let reply = Reply::parse(rest).ok_or(Error::Protocol("a line that is no response"))?;
+        if tag != self.login.awaited_tag {
+            // An answer to a command that was never sent is somebody else's (RFC 9051, 11.3: response injection).
+            return Err(Error::Protocol("an answer that nobody asked for"));
+        }
+        if let Some(words) = reply.code_args("CAPABILITY") {
+            self.login.capabilities = Some(Capabilities::parse(words.as_bytes()));
+        }
+        self.login.handed_over.extend_from_slice(tag);
+        self.login
+            .handed_over
+            .extend_from_slice(match reply.condition() {
+                Condition::Ok => b" OK done\r\n",
+                Condition::Bad => b" BAD bad\r\n",
+                _ => b" NO no\r\n",
+            });
+        self.login.tagged = Some(reply);
+        Ok(true)
+    }
+
+    fn note_untagged(&mut self, rest: &[u8]) -> Result<(), Error> {
+        let (word, words) = split_word(rest);
+        if word.eq_ignore_ascii_case(b"CAPABILITY") {
+            self.login.capabilities = Some(Capabilities::parse(words));
+        }
+        match Reply::parse(rest) {
+            Some(reply) if reply.condition() == Condition::Bye => Err(Error::Bye(reply)),
+            _ => Ok(()),
+        }
+    }
+
+    /// The tag of the command that is about to leave; continuations have no space and thus no tag.
+    fn note_tag(&mut self) {
+        if let Some(space) = memchr::memchr(b' ', &self.output) {
+            self.login.awaited_tag.clear();
+            self.login
+                .awaited_tag
+                .extend_from_slice(&self.output[..space]);
+        }
+    }
+}
+
+impl AsyncRead for Transport {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = &mut *self;
+        if this.login.done {
+            return Poll::Ready(Err(io::Error::other(
+                "responses are read from the transport after the log-in",
+            )));
+        }
+        if this.login.handed == this.login.handed_over.len() {
+            this.login.handed_over.clear();
+            this.login.handed = 0;
+            if let Err(error) = ready!(this.poll_login_line(cx)) {
+                let shown = io::Error::other(error.to_string());
+                this.login.trouble = Some(error);
+                return Poll::Ready(Err(shown));
+            }
+        }
+        let rest = &this.login.handed_over[this.login.handed..];
+        let n = rest.len().min(buf.remaining());
+        buf.put_slice(&rest[..n]);
+        this.login.handed += n;
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Transport {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.output.extend_from_slice(bytes);
+        Poll::Ready(Ok(bytes.len()))
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = &mut *self;
+        if this.corked {
+            return Poll::Ready(Ok(()));
+        }
+        if this.written == 0 && !this.login.done {
+            this.note_tag();
+        }
+        while this.written < this.output.len() {
+            let n =
+                ready!(Pin::new(&mut this.socket).poll_write(cx, &this.output[this.written..]))?;
+            if n == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            this.written += n;
+            this.observer.sent(n as u64);
+        }
+        ready!(Pin::new(&mut this.socket).poll_flush(cx))?;
+        // The log-in's password has been here.
+        if !this.login.done {
+            this.output.zeroize();
+        }
+        this.output.clear();
+        this.written = 0;
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.socket).poll_shutdown(cx)
+    }
+}

@@ -1,0 +1,107 @@
+//! What the bridge knows of an IMAP folder without reading any message.
+//!
+//! Plain data: it is built by the IMAP side, kept by the cache and read by
+//! [`Maildrop`](super::Maildrop). It must not know how the data was fetched or
+//! whether it is still true.
+
+use std::fmt;
+use std::num::NonZeroU32;
+
+/// A message's unique identifier within one folder and one UIDVALIDITY
+/// (RFC 3501 section 2.3.1.1). Never 0; the full 32 bits are in use at some
+/// providers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Uid(NonZeroU32);
+
+impl Uid {
+    /// `None` for 0, which is no UID.
+    pub const fn new(uid: u32) -> Option<Self> {
+        match NonZeroU32::new(uid) {
+            Some(uid) => Some(Self(uid)),
+            None => None,
+        }
+    }
+
+    /// The number as IMAP writes it.
+    pub const fn get(self) -> u32 {
+        self.0.get()
+    }
+}
+
+impl fmt::Display for Uid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// The generation of a folder's UIDs (RFC 3501 section 2.3.1.1). Another value
+/// means that every UID known so far says nothing any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct UidValidity(NonZeroU32);
+
+impl UidValidity {
+    /// `None` for 0, which RFC 3501 does not allow.
+    pub const fn new(value: u32) -> Option<Self> {
+        match NonZeroU32::new(value) {
+            Some(value) => Some(Self(value)),
+            None => None,
+        }
+    }
+
+    /// The number as IMAP writes it.
+    pub const fn get(self) -> u32 {
+        self.0.get()
+    }
+}
+
+impl fmt::Display for UidValidity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// One message of a folder. 16 bytes, because there may be 100,000 of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Message {
+    /// Its UID in this folder.
+    pub uid: Uid,
+    /// RFC822.SIZE in octets. What the server claims: some give the stored size
+    /// and not that of the text they send, so nothing may be cut or refused by it.
+    pub size: u32,
+    /// INTERNALDATE in seconds since 1970-01-01T00:00:00Z.
+    pub internal_date: i64,
+}
+
+/// A folder at one moment. Shared by all sessions that saw it then.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Index {
+    /// The generation that all UIDs below belong to.
+    pub uid_validity: UidValidity,
+    /// UIDNEXT where the server gave it. Not a [`Uid`]: no message has it yet.
+    pub uid_next: Option<u32>,
+    /// HIGHESTMODSEQ where the server has CONDSTORE (RFC 7162).
+    pub highest_modseq: Option<u64>,
+    /// All messages, by ascending UID without repetition.
+    pub messages: Vec<Message>,
+    /// X-GM-MSGID of each message, in the order of `messages`; `None` where it
+    /// was not asked for or the server is not Gmail.
+    pub gm_msgids: Option<Vec<u64>>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_takes_sixteen_bytes() {
+        assert_eq!(size_of::<Message>(), 16);
+    }
+
+    #[test]
+    fn zero_is_neither_a_uid_nor_a_uidvalidity() {
+        assert_eq!(Uid::new(0), None);
+        assert_eq!(UidValidity::new(0), None);
+        assert_eq!(Uid::new(u32::MAX).unwrap().to_string(), "4294967295");
+        assert_eq!(UidValidity::new(7).unwrap().get(), 7);
+    }
+}

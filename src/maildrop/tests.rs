@@ -1,0 +1,132 @@
+//! The list against a plain set, and the maildrop that other tests use.
+
+use std::collections::BTreeSet;
+
+use proptest::prelude::*;
+
+use super::*;
+
+/// A maildrop of messages of these sizes with the UIDs 10, 20, 30 ...
+pub(crate) fn maildrop(sizes: &[u32]) -> Maildrop {
+    Maildrop::new(Arc::new(index(sizes)), Format::default()).unwrap()
+}
+
+fn index(sizes: &[u32]) -> Index {
+    let message = |(size, uid): (&u32, u32)| Message {
+        uid: Uid::new(uid * 10).unwrap(),
+        size: *size,
+        internal_date: 0,
+    };
+    Index {
+        uid_validity: UidValidity::new(7).unwrap(),
+        uid_next: None,
+        highest_modseq: None,
+        messages: sizes.iter().zip(1..).map(message).collect(),
+        gm_msgids: None,
+    }
+}
+
+fn no(number: u32) -> MsgNo {
+    MsgNo::new(number).unwrap()
+}
+
+#[test]
+fn there_is_no_message_zero() {
+    assert_eq!(MsgNo::new(0), None);
+}
+
+#[test]
+fn messages_are_numbered_from_one_in_the_order_of_their_uids() {
+    let maildrop = maildrop(&[100, 200]);
+    assert_eq!(maildrop.lookup(no(1)).unwrap().uid.get(), 10);
+    assert_eq!(maildrop.lookup(no(2)).unwrap().uid.get(), 20);
+    assert_eq!(maildrop.lookup(no(3)), Err(LookupError::NoSuchMessage));
+    let last = maildrop.lookup(no(u32::MAX));
+    assert_eq!(last, Err(LookupError::NoSuchMessage));
+}
+
+#[test]
+fn a_deleted_message_is_hidden_from_every_question() {
+    let mut maildrop = maildrop(&[100, 200, 300]);
+    maildrop.delete(no(2)).unwrap();
+    assert_eq!(maildrop.lookup(no(2)), Err(LookupError::Deleted));
+    assert_eq!(maildrop.uidl(no(2)), Err(LookupError::Deleted));
+    assert_eq!(maildrop.delete(no(2)), Err(LookupError::Deleted));
+    assert_eq!(maildrop.next_from(no(2)).unwrap().0, no(3));
+    assert_eq!((maildrop.count(), maildrop.octets()), (2, 400));
+}
+
+#[test]
+fn undeleting_brings_all_back() {
+    let mut maildrop = maildrop(&[100, 200]);
+    maildrop.delete(no(1)).unwrap();
+    maildrop.delete(no(2)).unwrap();
+    maildrop.undelete_all();
+    assert_eq!((maildrop.count(), maildrop.octets()), (2, 300));
+    assert!(!maildrop.has_deletions());
+    assert_eq!(maildrop.deleted().count(), 0);
+}
+
+#[test]
+fn sizes_are_added_beyond_four_gigabytes() {
+    assert_eq!(maildrop(&[u32::MAX; 3]).octets(), 3 * u64::from(u32::MAX));
+}
+
+#[test]
+fn a_format_with_gmail_numbers_wants_one_for_each_message() {
+    let gmail = Format::parse("gmail").unwrap();
+    let mut index = index(&[1, 2]);
+    for too_few in [None, Some(vec![1])] {
+        index.gm_msgids = too_few;
+        let refused = Maildrop::new(Arc::new(index.clone()), gmail.clone());
+        assert_eq!(refused.unwrap_err(), GmMsgidsMissing);
+    }
+    index.gm_msgids = Some(vec![0xA, 0xB]);
+    let maildrop = Maildrop::new(Arc::new(index), gmail).unwrap();
+    assert_eq!(maildrop.uidl(no(2)).unwrap().as_str(), "GmailIdb");
+}
+
+#[test]
+fn a_session_without_deletions_adds_nothing_per_message() {
+    let index = Arc::new(index(&[1; 1000]));
+    let mut maildrop = Maildrop::new(Arc::clone(&index), Format::default()).unwrap();
+    assert_eq!(maildrop.deleted.capacity(), 0);
+    maildrop.delete(no(1000)).unwrap();
+    assert_eq!(maildrop.deleted.len() * 64, 1024);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn counts_sums_and_marks_agree_with_a_plain_set(
+        sizes in proptest::collection::vec(any::<u32>(), 0..200),
+        numbers in proptest::collection::vec(1_u32..220, 0..60),
+    ) {
+        let mut maildrop = maildrop(&sizes);
+        let mut gone = BTreeSet::new();
+        for number in numbers {
+            let known = (number as usize) <= sizes.len();
+            let expected = match known {
+                false => Err(LookupError::NoSuchMessage),
+                true if !gone.insert(number) => Err(LookupError::Deleted),
+                true => Ok(()),
+            };
+            prop_assert_eq!(maildrop.delete(no(number)), expected);
+        }
+        let left: Vec<u32> = (1..).take(sizes.len()).filter(|n| !gone.contains(n)).collect();
+        let octets: u64 = left.iter().map(|n| u64::from(sizes[*n as usize - 1])).sum();
+        prop_assert_eq!(maildrop.count() as usize, left.len());
+        prop_assert_eq!(maildrop.octets(), octets);
+        let deleted: Vec<u32> = maildrop.deleted().map(|m| m.uid.get() / 10).collect();
+        prop_assert_eq!(deleted, gone.into_iter().collect::<Vec<_>>());
+
+        let mut walked = Vec::new();
+        let mut from = MsgNo::new(1);
+        while let Some((number, _)) = from.and_then(|from| maildrop.next_from(from)) {
+            walked.push(number.get());
+            from = MsgNo::new(number.get() + 1);
+        }
+        prop_assert_eq!(walked, left);
+    }
+}

@@ -1,0 +1,79 @@
+//! The program: command line in, exit code out. Everything else is in the library.
+
+use std::io::{self, Write as _};
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use popbridge::cli::{self, Check, Cli, Command, EXIT_CONFIG, Settings};
+use popbridge::{check, run, telemetry};
+
+fn main() -> ExitCode {
+    match Cli::parse().command {
+        Command::Serve(settings) => serve(&settings),
+        Command::Check(arguments) => check(&arguments),
+        Command::Completions { shell } => match cli::completions(shell, &mut io::stdout()) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(_) => ExitCode::FAILURE,
+        },
+    }
+}
+
+fn serve(settings: &Settings) -> ExitCode {
+    if let Err(error) = telemetry::init(&settings.log, settings.log_format) {
+        return complain(&error, EXIT_CONFIG);
+    }
+    let config = match settings.load() {
+        Ok(config) => config,
+        Err(error) => return complain(&error, EXIT_CONFIG),
+    };
+    match with_runtime(run::serve(&config)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => complain(&error, 1),
+    }
+}
+
+fn check(arguments: &Check) -> ExitCode {
+    if let Err(error) = telemetry::init(&arguments.settings.log, arguments.settings.log_format) {
+        return complain(&error, EXIT_CONFIG);
+    }
+    let config = match arguments.settings.load() {
+        Ok(config) => config,
+        Err(error) => return complain(&error, EXIT_CONFIG),
+    };
+    let password = match arguments
+        .password_stdin
+        .then(|| cli::read_password(io::stdin().lock()))
+    {
+        Some(Ok(password)) => Some(password),
+        Some(Err(error)) => return complain(&error, 1),
+        None => None,
+    };
+    let login = arguments.user.clone().zip(password);
+    match with_runtime(check::check(
+        &config,
+        arguments.connect,
+        login,
+        &mut io::stdout(),
+    )) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => complain(&error, 1),
+    }
+}
+
+fn with_runtime<T>(
+    work: impl Future<Output = Result<T, run::StartError>>,
+) -> Result<T, run::StartError> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?
+        .block_on(work)
+}
+
+/// One sentence on standard error, whatever the log's filter and format are.
+fn complain(error: &dyn std::fmt::Display, code: u8) -> ExitCode {
+    // Where nobody reads standard error the exit code still says it.
+    let _ = writeln!(io::stderr(), "popbridge: {error}");
+    ExitCode::from(code)
+}

@@ -1,0 +1,120 @@
+//! The label values that a metric can have: one enum for each kind, so that nothing else can become one.
+
+/// A label with a fixed set of values.
+pub(super) trait Label: Copy + 'static {
+    /// Every value.
+    const ALL: &'static [Self];
+    /// As it is written in the metric.
+    fn as_str(self) -> &'static str;
+}
+
+/// An enum whose variants are the values of a label.
+macro_rules! label {
+    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $text:literal,)+ }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub enum $name {
+            $($(#[$variant_doc])* $variant,)+
+        }
+
+        impl Label for $name {
+            const ALL: &'static [Self] = &[$(Self::$variant),+];
+
+            fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $text,)+
+                }
+            }
+        }
+    };
+}
+
+label! {
+    /// How a POP3 connection is encrypted.
+    SessionTls {
+        /// It is not (yet).
+        None = "none",
+        /// By STLS.
+        StartTls = "starttls",
+        /// From the first byte.
+        Implicit = "implicit",
+    }
+}
+
+label! {
+    /// How a POP3 command was answered.
+    CommandOutcome {
+        /// `+OK` or a continuation.
+        Ok = "ok",
+        /// `-ERR`.
+        Err = "err",
+    }
+}
+
+label! {
+    /// What became of a log-in by a POP3 client.
+    LoginOutcome {
+        /// The client is in.
+        Ok = "ok",
+        /// The upstream does not accept user and password.
+        Rejected = "rejected",
+        /// The upstream could not be asked or was in trouble.
+        Unavailable = "unavailable",
+        /// No upstream is configured for the name.
+        NoUpstream = "no_upstream",
+    }
+}
+
+label! {
+    /// Which way bytes went, as the bridge sees it.
+    Direction {
+        /// To the bridge.
+        Received = "received",
+        /// From the bridge.
+        Sent = "sent",
+    }
+}
+
+label! {
+    /// What became of an attempt to connect to an upstream.
+    ConnectOutcome {
+        /// Connected, encrypted as demanded and greeted.
+        Ok = "ok",
+        /// No address, or no answer at TCP level.
+        Unreachable = "unreachable",
+        /// Not ready within the time-out.
+        TimedOut = "timed_out",
+        /// The certificate is not trusted, or no common TLS version.
+        Tls = "tls",
+        /// The upstream answered something else than a greeting that lets the bridge go on.
+        Refused = "refused",
+    }
+}
+
+label! {
+    /// How an IMAP command ended.
+    UpstreamOutcome {
+        /// Tagged OK.
+        Ok = "ok",
+        /// Tagged NO.
+        No = "no",
+        /// Tagged BAD.
+        Bad = "bad",
+        /// No tagged answer: the connection broke, said BYE or timed out.
+        Lost = "lost",
+    }
+}
+
+label! {
+    /// What it took to have the list of a folder.
+    IndexLookup {
+        /// Nothing had changed.
+        Hit = "hit",
+        /// Only what is new was listed.
+        Delta = "delta",
+        /// The known list did not add up: everything was listed again.
+        Relist = "relist",
+        /// The folder was not known.
+        Cold = "cold",
+    }
+}

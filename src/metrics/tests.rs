@@ -1,0 +1,135 @@
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use super::*;
+
+/// Metrics that have seen one of everything.
+fn used() -> (Metrics, SessionGuard, ConnectionGuard) {
+    let metrics = Metrics::new();
+    let mut session = metrics.session_started(SessionTls::None);
+    session.tls_started();
+    metrics.session_panicked();
+    metrics.command("RETR", CommandOutcome::Ok, Duration::from_millis(3));
+    metrics.login(LoginOutcome::Rejected);
+    metrics.client_bytes(Direction::Sent, 512);
+    metrics.bad_input("long_line");
+    metrics.index_lookup(IndexLookup::Delta);
+    metrics.index_cache(1_600_000, 2);
+    let upstream = metrics.upstream("office");
+    upstream.connect(ConnectOutcome::Ok);
+    upstream.command("UID FETCH", UpstreamOutcome::No, Duration::from_secs(2));
+    upstream.bytes(Direction::Received, 70);
+    let connection = upstream.connection_opened();
+    (metrics, session, connection)
+}
+
+/// The words of `text` that are metric names of the bridge.
+fn lines_starting<'a>(text: &'a str, prefix: &str) -> Vec<&'a str> {
+    text.lines()
+        .filter_map(|line| line.strip_prefix(prefix))
+        .collect()
+}
+
+#[test]
+fn the_table_in_the_documentation_is_what_is_rendered() {
+    let source = include_str!("../metrics.rs");
+    let mut documented = BTreeSet::new();
+    for row in lines_starting(source, "//! | `") {
+        let cells: Vec<&str> = row.split('|').map(str::trim).collect();
+        let labels = cells[2]
+            .split(", ")
+            .filter(|label| !label.is_empty())
+            .map(str::to_owned)
+            .collect();
+        documented.insert((
+            cells[0].trim_end_matches('`').to_owned(),
+            cells[1].to_owned(),
+            labels,
+        ));
+    }
+
+    let (metrics, ..) = used();
+    let mut rendered = BTreeSet::new();
+    for family in metrics.registry.gather() {
+        let kind = format!("{:?}", family.get_field_type()).to_lowercase();
+        let metric = &family.get_metric()[0];
+        let labels: BTreeSet<String> = metric
+            .get_label()
+            .iter()
+            .map(|label| label.name().to_owned())
+            .collect();
+        rendered.insert((family.name().to_owned(), kind, labels));
+    }
+    assert_eq!(documented, rendered);
+}
+
+#[test]
+fn every_metric_has_a_help_text_that_is_a_sentence() {
+    let text = used().0.render();
+    let names = lines_starting(&text, "# TYPE ");
+    let helps = lines_starting(&text, "# HELP ");
+    assert_eq!(names.len(), helps.len());
+    assert_eq!(names.len(), 17);
+    for help in helps {
+        let (_, help) = help.split_once(' ').unwrap();
+        assert!(help.len() > 10 && (help.ends_with('.')), "{help}");
+    }
+}
+
+#[test]
+fn what_happened_is_counted() {
+    let (metrics, session, connection) = used();
+    let text = metrics.render();
+    for line in [
+        concat!(
+            "popbridge_build_info{version=\"",
+            env!("CARGO_PKG_VERSION"),
+            "\"} 1"
+        ),
+        "popbridge_sessions{tls=\"none\"} 0",
+        "popbridge_sessions{tls=\"starttls\"} 1",
+        "popbridge_sessions_total 1",
+        "popbridge_commands_total{command=\"RETR\",outcome=\"ok\"} 1",
+        "popbridge_command_seconds_bucket{command=\"RETR\",le=\"0.0025\"} 0",
+        "popbridge_command_seconds_bucket{command=\"RETR\",le=\"0.005\"} 1",
+        "popbridge_logins_total{outcome=\"rejected\"} 1",
+        "popbridge_client_bytes_total{direction=\"sent\"} 512",
+        "popbridge_bad_input_total{kind=\"long_line\"} 1",
+        "popbridge_upstream_connections{upstream=\"office\"} 1",
+        "popbridge_upstream_connects_total{outcome=\"ok\",upstream=\"office\"} 1",
+        "popbridge_upstream_commands_total{command=\"UID FETCH\",outcome=\"no\",upstream=\"office\"} 1",
+        "popbridge_upstream_bytes_total{direction=\"received\",upstream=\"office\"} 70",
+        "popbridge_index_lookups_total{outcome=\"delta\"} 1",
+        "popbridge_index_cache_bytes 1600000",
+        "popbridge_index_cache_entries 2",
+    ] {
+        assert!(
+            text.lines().any(|rendered| rendered == line),
+            "{line} is not in\n{text}"
+        );
+    }
+    drop((session, connection));
+    let text = metrics.render();
+    assert!(text.contains("popbridge_sessions{tls=\"starttls\"} 0\n"));
+    assert!(text.contains("popbridge_upstream_connections{upstream=\"office\"} 0\n"));
+}
+
+#[test]
+fn fixed_labels_stand_at_zero_before_the_first_event() {
+    let metrics = Metrics::new();
+    let _office = metrics.upstream("office");
+    let text = metrics.render();
+    for line in [
+        "popbridge_logins_total{outcome=\"unavailable\"} 0",
+        "popbridge_index_lookups_total{outcome=\"hit\"} 0",
+        "popbridge_client_bytes_total{direction=\"received\"} 0",
+        "popbridge_sessions{tls=\"implicit\"} 0",
+        "popbridge_upstream_connects_total{outcome=\"tls\",upstream=\"office\"} 0",
+        "popbridge_upstream_bytes_total{direction=\"sent\",upstream=\"office\"} 0",
+    ] {
+        assert!(
+            text.lines().any(|rendered| rendered == line),
+            "{line} is not in\n{text}"
+        );
+    }
+}

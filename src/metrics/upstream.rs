@@ -1,0 +1,128 @@
+//! The metrics that have an upstream as a label, bound to that upstream once.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use prometheus::{HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
+
+use super::labels::Label;
+use super::{ConnectOutcome, Direction, Registrar, UpstreamOutcome};
+
+/// The families, for all upstreams.
+#[derive(Debug, Clone)]
+pub(super) struct Families {
+    connections: IntGaugeVec,
+    connects: IntCounterVec,
+    commands: IntCounterVec,
+    command_seconds: HistogramVec,
+    bytes: IntCounterVec,
+}
+
+impl Families {
+    pub(super) fn new(family: &Registrar) -> Self {
+        Self {
+            connections: family.gauges(
+                "upstream_connections",
+                "IMAP connections that are open.",
+                &["upstream"],
+            ),
+            connects: family.counters(
+                "upstream_connects_total",
+                "IMAP connections tried.",
+                &["upstream", "outcome"],
+            ),
+            commands: family.counters(
+                "upstream_commands_total",
+                "IMAP commands completed.",
+                &["upstream", "command", "outcome"],
+            ),
+            command_seconds: family.seconds(
+                "upstream_command_seconds",
+                "Seconds from an IMAP command to its tagged answer.",
+                &["upstream", "command"],
+            ),
+            bytes: family.counters(
+                "upstream_bytes_total",
+                "Bytes from (received) and to (sent) upstreams, inside TLS.",
+                &["upstream", "direction"],
+            ),
+        }
+    }
+
+    pub(super) fn of(&self, name: &str) -> UpstreamMetrics {
+        for outcome in ConnectOutcome::ALL {
+            self.connects
+                .with_label_values(&[name, outcome.as_str()])
+                .inc_by(0);
+        }
+        UpstreamMetrics {
+            connections: self.connections.with_label_values(&[name]),
+            received: self
+                .bytes
+                .with_label_values(&[name, Direction::Received.as_str()]),
+            sent: self
+                .bytes
+                .with_label_values(&[name, Direction::Sent.as_str()]),
+            families: self.clone(),
+            name: name.into(),
+        }
+    }
+}
+
+/// The metrics of one upstream. Clones count into the same.
+#[derive(Debug, Clone)]
+pub struct UpstreamMetrics {
+    name: Arc<str>,
+    families: Families,
+    connections: IntGauge,
+    received: IntCounter,
+    sent: IntCounter,
+}
+
+impl UpstreamMetrics {
+    /// An attempt to connect ended.
+    pub fn connect(&self, outcome: ConnectOutcome) {
+        self.families
+            .connects
+            .with_label_values(&[&self.name, outcome.as_str()])
+            .inc();
+    }
+
+    /// Counts an open connection for as long as the guard lives.
+    #[must_use]
+    pub fn connection_opened(&self) -> ConnectionGuard {
+        self.connections.inc();
+        ConnectionGuard(self.connections.clone())
+    }
+
+    /// An IMAP command ended. `command` is a name of the bridge's own, such as "UID FETCH".
+    pub fn command(&self, command: &'static str, outcome: UpstreamOutcome, took: Duration) {
+        let families = &self.families;
+        families
+            .commands
+            .with_label_values(&[&self.name, command, outcome.as_str()])
+            .inc();
+        families
+            .command_seconds
+            .with_label_values(&[&self.name, command])
+            .observe(took.as_secs_f64());
+    }
+
+    /// Bytes read from or written to the upstream.
+    pub fn bytes(&self, direction: Direction, bytes: u64) {
+        match direction {
+            Direction::Received => self.received.inc_by(bytes),
+            Direction::Sent => self.sent.inc_by(bytes),
+        }
+    }
+}
+
+/// An open connection to an upstream; dropped, it is closed.
+#[derive(Debug)]
+pub struct ConnectionGuard(IntGauge);
+
+impl Drop for ConnectionGuard {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}

@@ -1,0 +1,180 @@
+//! Log-in, STLS and CAPA.
+
+use super::*;
+
+#[test]
+fn the_greeting_has_no_timestamp_because_there_is_no_apop() {
+    let mut out = Vec::new();
+    Session::new(profile()).greet(&mut out);
+    assert!(out.starts_with(b"+OK ") && out.ends_with(b"\r\n") && !out.contains(&b'<'));
+}
+
+#[test]
+fn user_and_pass_log_in() {
+    let mut talk = Talk::new(profile());
+    talk.check("user joe@example.com", &["+OK Now the password."]);
+    talk.check(
+        "PASS  pass wörd ",
+        &["log in joe@example.com with  pass wörd  by PASS"],
+    );
+    assert_eq!(talk.session.state(), StateName::Authorization);
+    talk.report(|session, out| session.logged_in(Ok(()), out));
+    talk.expect(&["+OK Logged in."]);
+    assert_eq!(talk.session.state(), StateName::Transaction);
+}
+
+#[test]
+fn pass_needs_a_user_each_time() {
+    let mut talk = Talk::new(profile());
+    talk.check("PASS secret", &["-ERR The user name comes first: USER."]);
+    talk.say("USER joe");
+    talk.say("PASS wrong");
+    talk.report(|session, out| {
+        session.logged_in(Err(Refusal::new(Code::Auth, "Log-in refused.")), out)
+    });
+    talk.seen.clear();
+    talk.check("PASS secret", &["-ERR The user name comes first: USER."]);
+    talk.check("USER", &["-ERR The user name is missing."]);
+}
+
+#[test]
+fn the_third_refused_login_closes_the_connection() {
+    let mut talk = Talk::new(profile());
+    for attempt in 1..=3 {
+        talk.say("USER joe");
+        talk.say("PASS wrong");
+        talk.seen.clear();
+        talk.report(|session, out| session.logged_in(Err(temporary()), out));
+        let expected = ["-ERR [SYS/TEMP] Later.", "close"];
+        talk.expect(if attempt < 3 {
+            &expected[..1]
+        } else {
+            &expected
+        });
+    }
+    assert_eq!(talk.session.state(), StateName::Closed);
+    talk.check("USER joe", &["close"]);
+}
+
+#[test]
+fn auth_plain_logs_in_with_and_without_an_initial_response() {
+    let logged_in = "log in joe with secret by PLAIN";
+    Talk::new(profile()).check("AUTH PLAIN AGpvZQBzZWNyZXQ=", &[logged_in]);
+    let mut talk = Talk::new(profile());
+    talk.check("auth plain", &["+ "]);
+    talk.check("AGpvZQBzZWNyZXQ=", &[logged_in]);
+}
+
+#[test]
+fn auth_login_logs_in_with_and_without_an_initial_response() {
+    let logged_in = "log in joe with secret by LOGIN";
+    let mut talk = Talk::new(profile());
+    talk.check("AUTH LOGIN", &["+ VXNlcm5hbWU6"]);
+    talk.check("am9l", &["+ UGFzc3dvcmQ6"]);
+    talk.check("c2VjcmV0", &[logged_in]);
+    let mut talk = Talk::new(profile());
+    talk.check("AUTH LOGIN am9l", &["+ UGFzc3dvcmQ6"]);
+    talk.check("c2VjcmV0", &[logged_in]);
+}
+
+#[test]
+fn an_auth_that_fails_is_over_and_the_next_line_is_a_command() {
+    for response in ["*", "???", "", "AGpvZQ=="] {
+        let mut talk = Talk::new(profile());
+        talk.check("AUTH PLAIN", &["+ "]);
+        talk.check_refused(response);
+        talk.check("QUIT", &["+OK Bye.", "close"]);
+    }
+    let mut talk = Talk::new(profile());
+    talk.check("AUTH PLAIN", &["+ "]);
+    talk.report(|session, out| session.line(Line::TooLong, out));
+    talk.expect(&["-ERR The line is too long."]);
+    talk.check("QUIT", &["+OK Bye.", "close"]);
+    Talk::new(profile()).check_refused("AUTH CRAM-MD5");
+}
+
+#[test]
+fn auth_alone_lists_the_mechanisms() {
+    let mut talk = Talk::new(profile());
+    talk.check("AUTH", &["+OK Mechanisms follow.", "PLAIN", "LOGIN", "."]);
+    let mut talk = Talk::new(unencrypted(TlsState::Offered));
+    talk.check("AUTH", &["+OK Mechanisms follow.", "."]);
+}
+
+#[test]
+fn without_encryption_no_password_is_taken() {
+    for (tls, hint) in [
+        (TlsState::Offered, "STLS"),
+        (TlsState::Absent, "a port with TLS"),
+    ] {
+        for line in ["USER joe", "PASS secret", "AUTH PLAIN", "AUTH LOGIN am9l"] {
+            let mut talk = Talk::new(unencrypted(tls));
+            talk.say(line);
+            assert!(talk.seen[0].starts_with("-ERR [SYS/PERM] ") && talk.seen[0].contains(hint));
+        }
+    }
+    let mut talk = Talk::new(Profile {
+        plaintext_login: true,
+        ..unencrypted(TlsState::Absent)
+    });
+    talk.check("USER joe", &["+OK Now the password."]);
+}
+
+#[test]
+fn stls_forgets_what_was_said_in_clear() {
+    let mut talk = Talk::new(Profile {
+        plaintext_login: true,
+        ..unencrypted(TlsState::Offered)
+    });
+    talk.say("USER mallory");
+    talk.seen.clear();
+    talk.check("STLS", &["+OK Begin TLS negotiation.", "start TLS"]);
+    talk.session.tls_started();
+    talk.check("PASS secret", &["-ERR The user name comes first: USER."]);
+    talk.check("STLS", &["-ERR TLS is active already."]);
+    Talk::new(unencrypted(TlsState::Absent)).check_refused("STLS");
+    Talk::logged_in(profile()).check_refused("STLS");
+}
+
+#[test]
+fn capa_says_exactly_what_works_now() {
+    let always = [
+        "TOP",
+        "UIDL",
+        "RESP-CODES",
+        "AUTH-RESP-CODE",
+        "PIPELINING",
+        "EXPIRE NEVER",
+    ];
+    let login = ["USER", "SASL PLAIN LOGIN"];
+    let plaintext = |tls| Profile {
+        plaintext_login: true,
+        ..unencrypted(tls)
+    };
+    let table: [(Profile, &[&str], &[&str]); 5] = [
+        (profile(), &login, &[]),
+        (unencrypted(TlsState::Offered), &[], &["STLS"]),
+        (unencrypted(TlsState::Absent), &[], &[]),
+        (plaintext(TlsState::Offered), &login, &["STLS"]),
+        (plaintext(TlsState::Absent), &login, &[]),
+    ];
+    for (profile, login, stls) in table {
+        let expected = |stls| {
+            let first = &["+OK Capability list follows."][..];
+            let last = &["IMPLEMENTATION popbridge 0.1.0", "."][..];
+            [first, &always, login, stls, last].concat()
+        };
+        Talk::new(profile.clone()).check("CAPA", &expected(stls));
+        if !login.is_empty() {
+            // After log-in STLS is not permitted, and so not listed.
+            Talk::logged_in(profile).check("CAPA", &expected(&[]));
+        }
+    }
+}
+
+#[test]
+fn a_result_that_nobody_asked_for_lets_nobody_in() {
+    let mut talk = Talk::new(profile());
+    talk.report(|session, out| session.logged_in(Ok(()), out));
+    talk.expect(&["close"]);
+}

@@ -1,0 +1,56 @@
+//! A text that must not be seen: a password or a token.
+//!
+//! It is wiped from memory when it is dropped, shows nothing of itself in `Debug`, and can be neither displayed nor
+//! serialized, so that no log line, error or page can carry it by accident. It must not know what it is used for.
+
+use std::fmt;
+
+use zeroize::Zeroizing;
+
+/// A secret text. [`Secret::expose`] is the only way to its content: search for that word to find every use.
+#[derive(Clone)]
+pub struct Secret(Zeroizing<String>);
+
+impl Secret {
+    /// Takes over `text` without a copy. Other copies that the caller made before stay in memory.
+    #[must_use]
+    pub fn new(text: String) -> Self {
+        Self(Zeroizing::new(text))
+    }
+
+    /// The secret text itself.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<String> for Secret {
+    fn from(text: String) -> Self {
+        Self::new(text)
+    }
+}
+
+/// Says neither the text nor its length.
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(..)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Secret;
+
+    #[test]
+    fn debug_output_shows_nothing_of_the_secret() {
+        let secret = Secret::new("correct horse".to_owned());
+        assert_eq!(format!("{secret:?}"), "Secret(..)");
+        assert_eq!(format!("{:#?}", Some(secret)), "Some(\n    Secret(..),\n)");
+    }
+
+    #[test]
+    fn the_text_comes_out_as_it_went_in() {
+        assert_eq!(Secret::from(" p ä ss ".to_owned()).expose(), " p ä ss ");
+    }
+}

@@ -1,0 +1,161 @@
+//! Logs: where they go, how they look, and what must never be in them.
+//!
+//! Everything goes to standard error, one line an event. As text it is for people and for fail2ban, as JSON for collectors.
+//! What the IMAP library writes about its wire traffic is never logged, whatever filter is asked for, because log-ins are in
+//! it; that library uses the `log` crate, and no bridge from there is installed. It must not know who logs what.
+//!
+//! A refused log-in is an event with the target [`LOGIN_TARGET`] and the message of [`login_failed_line`]. In the text format it
+//! is the line that Dovecot would write, so that fail2ban's stock filter matches:
+//!
+//! ```text
+//! [popbridge]
+//! filter = dovecot[_daemon=popbridge]
+//! port = 110,995
+//! # with the journal:
+//! backend = systemd
+//! journalmatch = _SYSTEMD_UNIT=popbridge.service
+//! # or with a file:
+//! # logpath = /var/log/popbridge.log
+//! ```
+
+mod format;
+mod login;
+
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::io::IsTerminal;
+use std::os::unix::fs::MetadataExt;
+
+use clap::ValueEnum;
+use tracing::Subscriber;
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::filter::{EnvFilter, filter_fn};
+use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::layer::{Layer, SubscriberExt};
+
+pub use login::login_failed_line;
+
+/// The target of events about refused log-ins. They are logged at any filter but "off", because fail2ban needs them.
+pub const LOGIN_TARGET: &str = "pop3-login";
+
+/// Modules whose events contain what goes over the wire.
+const WIRE: [&str; 2] = ["async_imap", "imap_proto"];
+
+/// How events are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people and fail2ban.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// How text is dressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Style {
+    /// Whether a terminal is there to show colours.
+    pub ansi: bool,
+    /// Whether each line starts with the time (UTC, RFC 3339).
+    pub timestamps: bool,
+}
+
+/// Logging could not be set up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LogError {
+    /// The filter cannot be understood: a wrong configuration.
+    Filter(String),
+    /// The process logs already.
+    AlreadySet,
+}
+
+impl fmt::Display for LogError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Filter(words) => write!(f, "--log: {words}"),
+            Self::AlreadySet => f.write_str("logging is set up already"),
+        }
+    }
+}
+
+impl std::error::Error for LogError {}
+
+/// Starts logging to standard error for the whole process.
+///
+/// # Errors
+/// [`LogError`]
+pub fn init(filter: &str, format: LogFormat) -> Result<(), LogError> {
+    let style = Style {
+        ansi: std::io::stderr().is_terminal(),
+        timestamps: !stderr_is_the_journal(),
+    };
+    let subscriber = subscriber(filter, format, style, std::io::stderr)?;
+    // Not `SubscriberInitExt::init`, which would also collect what is written through the `log` crate.
+    tracing::subscriber::set_global_default(subscriber).map_err(|_| LogError::AlreadySet)
+}
+
+/// What [`init`] sets up, but writing elsewhere.
+///
+/// # Errors
+/// [`LogError::Filter`]
+pub fn subscriber<W>(
+    filter: &str,
+    format: LogFormat,
+    style: Style,
+    writer: W,
+) -> Result<impl Subscriber + Send + Sync, LogError>
+where
+    W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
+{
+    let filter = parse_filter(filter)?;
+    // Colours are the text format's own: what is written into fields comes from outside and is escaped.
+    let layer = tracing_subscriber::fmt::layer()
+        .with_writer(writer)
+        .with_ansi(false);
+    let layer = match format {
+        LogFormat::Text => layer.event_format(format::Text::new(style)).boxed(),
+        LogFormat::Json => layer.json().with_span_list(false).boxed(),
+    };
+    let not_wire = filter_fn(|metadata| {
+        let krate = metadata.target().split("::").next();
+        !WIRE.iter().any(|wire| krate == Some(wire))
+    });
+    Ok(tracing_subscriber::registry()
+        .with(filter)
+        .with(layer.with_filter(not_wire)))
+}
+
+fn parse_filter(text: &str) -> Result<EnvFilter, LogError> {
+    let text = match text.trim() {
+        // An environment variable that is set to nothing.
+        "" => "info",
+        text => text,
+    };
+    for directive in text.split(',').map(str::trim) {
+        // The filter's own parser takes any other word for a module of which everything is wanted: "debgu" would silence all.
+        if !directive.contains(['=', '[', ']', '}']) && directive.parse::<LevelFilter>().is_err() {
+            return Err(LogError::Filter(format!(
+                "\"{}\" is not off, error, warn, info, debug or trace; for a module write such as \"popbridge::imap=debug\"",
+                directive.escape_default()
+            )));
+        }
+    }
+    let directives = match text {
+        "off" => text.to_owned(),
+        text => format!("{LOGIN_TARGET}=info,{text}"),
+    };
+    EnvFilter::builder()
+        .parse(&directives)
+        .map_err(|error| LogError::Filter(format!("\"{}\": {error}", text.escape_default())))
+}
+
+/// Whether standard error goes to systemd's journal, which notes the time itself and in whose lines fail2ban expects no second one.
+fn stderr_is_the_journal() -> bool {
+    let Ok(stream) = std::env::var("JOURNAL_STREAM") else {
+        return false;
+    };
+    // systemd.exec(5): the variable may be inherited by a process whose output goes elsewhere, so device and inode are compared.
+    std::fs::metadata("/proc/self/fd/2")
+        .is_ok_and(|stderr| stream == format!("{}:{}", stderr.dev(), stderr.ino()))
+}

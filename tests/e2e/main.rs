@@ -1,0 +1,15 @@
+//! The end-to-end tests, in one crate so that they link once.
+#![allow(
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test crate: nobody imports it, and a panic is how a test fails"
+)]
+
+#[allow(dead_code, reason = "a tool box: not every tool is used at every time")]
+#[path = "../support/mod.rs"]
+mod support;
+
+mod basics;
+mod selftest;

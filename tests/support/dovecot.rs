@@ -1,0 +1,324 @@
+//! A private Dovecot: imapd and pop3d on one Maildir per user, on free ports of 127.0.0.1, with STARTTLS and implicit TLS.
+//! Any user may log in with the password [`PASSWORD`]; mail lies in a temporary folder. Needs no root (and gives root up).
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use super::certs::Certs;
+use super::mail::Maildir;
+use super::net::{free_port, loopback};
+use super::process::{Process, eventually, output_of, require};
+use super::tree::{Account, Tree};
+
+/// The password of every user.
+pub const PASSWORD: &str = "pw";
+
+/// What differs from test to test.
+#[derive(Default, Clone)]
+pub struct Options {
+    capability: Option<String>,
+    extra: String,
+}
+
+impl Options {
+    /// Announces (and so far as clients ask politely: offers) exactly these capabilities after the log-in.
+    pub fn capability(mut self, words: &str) -> Self {
+        self.capability = Some(words.to_owned());
+        self
+    }
+
+    /// Without QRESYNC, CONDSTORE, UIDPLUS and MOVE: an IMAP server of 1996.
+    pub fn plain_imap4rev1(self) -> Self {
+        self.capability("IMAP4rev1 LITERAL+ NAMESPACE")
+    }
+
+    /// Lines of dovecot.conf that are read last.
+    pub fn extra(mut self, lines: &str) -> Self {
+        self.extra.push_str(lines);
+        self.extra.push('\n');
+        self
+    }
+
+    pub fn start(self) -> Dovecot {
+        Dovecot::start_with(self)
+    }
+}
+
+pub struct Dovecot {
+    pub imap_port: u16,
+    pub imaps_port: u16,
+    pub pop3_port: u16,
+    pub pop3s_port: u16,
+    pub certs: Certs,
+    process: Option<Process>,
+    program: String,
+    account: Account,
+    options: Options,
+    tree: Tree,
+}
+
+impl Dovecot {
+    pub fn start() -> Self {
+        Options::default().start()
+    }
+
+    pub fn options() -> Options {
+        Options::default()
+    }
+
+    fn start_with(options: Options) -> Self {
+        let program = require("dovecot", "dovecot-imapd dovecot-pop3d");
+        for worker in ["imap", "pop3"] {
+            let path = format!("/usr/lib/dovecot/{worker}");
+            assert!(
+                Path::new(&path).exists(),
+                "{path} is missing: apt-get install dovecot-{worker}d (or: make deps)"
+            );
+        }
+        let account = Account::for_servers();
+        let tree = Tree::new("dovecot", &account);
+        let certs = Certs::make(tree.path());
+        account.give(&certs.key);
+        let mut this = Self {
+            imap_port: 0,
+            imaps_port: 0,
+            pop3_port: 0,
+            pop3s_port: 0,
+            certs,
+            process: None,
+            program,
+            account,
+            options,
+            tree,
+        };
+        // Between the choice of a port and its use, another test's process may take it: then once more with others.
+        for _ in 0..5 {
+            [
+                this.imap_port,
+                this.imaps_port,
+                this.pop3_port,
+                this.pop3s_port,
+            ] = std::array::from_fn(|_| free_port());
+            if this.try_launch() {
+                return this;
+            }
+        }
+        panic!("Dovecot does not start:\n{}", this.log());
+    }
+
+    /// The Maildir of `user`; created when it is asked for the first time.
+    pub fn maildir(&self, user: &str) -> Maildir {
+        Maildir::open(
+            &self.tree.join(&format!("mail/{user}/Maildir")),
+            &self.account,
+        )
+    }
+
+    /// A folder of `user` other than INBOX, as Maildir++ names it.
+    pub fn folder(&self, user: &str, name: &str) -> Maildir {
+        Maildir::open(
+            &self.tree.join(&format!("mail/{user}/Maildir/.{name}")),
+            &self.account,
+        )
+    }
+
+    /// `imap+starttls://localhost:PORT`, the way a popbridge upstream is written.
+    pub fn starttls_url(&self) -> String {
+        format!("imap+starttls://localhost:{}", self.imap_port)
+    }
+
+    pub fn imaps_url(&self) -> String {
+        format!("imaps://localhost:{}", self.imaps_port)
+    }
+
+    pub fn plain_url(&self) -> String {
+        format!("imap://127.0.0.1:{}", self.imap_port)
+    }
+
+    /// Everything Dovecot has logged so far.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.tree.join("log")).unwrap_or_default()
+    }
+
+    /// An orderly end: clients see the connections closed.
+    pub fn stop(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            process.stop();
+        }
+    }
+
+    /// Every process of this Dovecot dies at once.
+    pub fn kill9(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            process.kill9();
+        }
+    }
+
+    /// Comes back on the same ports with the same mail, after [`Dovecot::stop`] or [`Dovecot::kill9`].
+    pub fn restart(&mut self) {
+        self.stop();
+        let _ = std::fs::remove_dir_all(self.tree.join("run"));
+        assert!(
+            self.try_launch(),
+            "Dovecot does not come back:\n{}",
+            self.log()
+        );
+    }
+
+    fn try_launch(&mut self) -> bool {
+        let config = self.tree.write("dovecot.conf", &self.configuration());
+        let mut command = Command::new(&self.program);
+        command
+            .arg("-F")
+            .arg("-c")
+            .arg(config)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        self.account.adopt(&mut command);
+        let mut process = Process::spawn("dovecot", &mut command, self.tree.path());
+        for port in [
+            self.imap_port,
+            self.imaps_port,
+            self.pop3_port,
+            self.pop3s_port,
+        ] {
+            let mut open = false;
+            eventually("Dovecot listens or ends", || {
+                open = std::net::TcpStream::connect(loopback(port)).is_ok();
+                open || process.ended().is_some()
+            });
+            if !open {
+                return false;
+            }
+        }
+        self.process = Some(process);
+        true
+    }
+
+    fn configuration(&self) -> String {
+        let version = output_of(&self.program, &["--version"]);
+        assert!(
+            version.starts_with("2.3."),
+            "the test configuration is written for Dovecot 2.3, this is {version}"
+        );
+        let Account { user, group, .. } = &self.account;
+        let capability = self
+            .options
+            .capability
+            .as_ref()
+            .map(|c| format!("imap_capability = {c}"))
+            .unwrap_or_default();
+        CONFIGURATION
+            .replace("@dir@", &self.tree.path().display().to_string())
+            .replace("@user@", user)
+            .replace("@group@", group)
+            .replace("@imap@", &self.imap_port.to_string())
+            .replace("@imaps@", &self.imaps_port.to_string())
+            .replace("@pop3@", &self.pop3_port.to_string())
+            .replace("@pop3s@", &self.pop3s_port.to_string())
+            .replace("@capability@", &capability)
+            .replace("@extra@", &self.options.extra)
+    }
+
+    pub fn path(&self) -> PathBuf {
+        self.tree.path().to_owned()
+    }
+}
+
+impl Drop for Dovecot {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("--- Dovecot's log ---\n{}", self.log());
+        }
+    }
+}
+
+// No chroots and one account for everything: what an ordinary user can run. The penalties for failed log-ins are off
+// because all tests come from one address.
+const CONFIGURATION: &str = "
+base_dir = @dir@/run
+state_dir = @dir@/run
+log_path = @dir@/log
+protocols = imap pop3
+listen = 127.0.0.1
+default_internal_user = @user@
+default_internal_group = @group@
+default_login_user = @user@
+first_valid_uid = 1
+mail_uid = @user@
+mail_gid = @group@
+mail_location = maildir:~/Maildir
+mail_fsync = never
+mail_max_userip_connections = 0
+mail_log_prefix = \"%s(%u): \"
+auth_mechanisms = plain login
+auth_failure_delay = 0
+disable_plaintext_auth = no
+ssl = yes
+ssl_cert = <@dir@/cert.pem
+ssl_key = <@dir@/key.pem
+pop3_lock_session = no
+default_vsz_limit = 2G
+@capability@
+passdb {
+  driver = static
+  args = password=pw
+}
+userdb {
+  driver = static
+  args = uid=@user@ gid=@group@ home=@dir@/mail/%u
+}
+namespace inbox {
+  inbox = yes
+  mailbox Trash {
+    auto = subscribe
+    special_use = \\Trash
+  }
+}
+service anvil {
+  chroot =
+  unix_listener anvil-auth-penalty {
+    mode = 0
+  }
+}
+service stats {
+  chroot =
+}
+service auth {
+  client_limit = 8000
+}
+service imap-login {
+  chroot =
+  service_count = 0
+  client_limit = 2000
+  inet_listener imap {
+    port = @imap@
+  }
+  inet_listener imaps {
+    port = @imaps@
+    ssl = yes
+  }
+}
+service pop3-login {
+  chroot =
+  service_count = 0
+  client_limit = 2000
+  inet_listener pop3 {
+    port = @pop3@
+  }
+  inet_listener pop3s {
+    port = @pop3s@
+    ssl = yes
+  }
+}
+service imap {
+  process_limit = 500
+  service_count = 100
+}
+service pop3 {
+  process_limit = 500
+  service_count = 100
+}
+@extra@
+";

@@ -1,0 +1,285 @@
+//! The mailbox behind the scriptable peer: answers to SELECT, FETCH, STORE, EXPUNGE, MOVE and LIST as a decent server gives
+//! them. It understands what a POP3 bridge has reason to ask, and says BAD to the rest.
+
+use std::sync::{Mutex, MutexGuard};
+
+use super::mail::{self, FIRST_DATE};
+use super::peer_conn::{Cmd, Conn};
+
+#[derive(Clone)]
+pub struct Mail {
+    pub uid: u32,
+    pub raw: Vec<u8>,
+    /// As in INTERNALDATE, without quotes.
+    pub date: String,
+    pub deleted: bool,
+}
+
+pub struct Mailbox {
+    inner: Mutex<Inner>,
+}
+
+#[derive(Clone)]
+pub struct Inner {
+    pub uid_validity: u32,
+    pub uid_next: u32,
+    pub mail: Vec<Mail>,
+    /// What was moved to Trash.
+    pub trash: Vec<Mail>,
+}
+
+impl Mailbox {
+    /// `count` ordinary messages with UIDs from 1 on, CRLF line ends.
+    pub fn ordinary(count: usize) -> Self {
+        let this = Self {
+            inner: Mutex::new(Inner {
+                uid_validity: 1_700_000_000,
+                uid_next: 1,
+                mail: Vec::new(),
+                trash: Vec::new(),
+            }),
+        };
+        for n in 1..=count {
+            this.add(&mail::repaired(&mail::ordinary(n).raw));
+        }
+        this
+    }
+
+    /// Adds a message at the end and gives its UID.
+    pub fn add(&self, raw: &[u8]) -> u32 {
+        let mut inner = self.lock();
+        let uid = inner.uid_next;
+        inner.uid_next += 1;
+        let minutes = (FIRST_DATE / 60 + u64::from(uid)) % 1440;
+        let date = format!(
+            "01-Jan-2024 {:02}:{:02}:00 +0000",
+            minutes / 60,
+            minutes % 60
+        );
+        inner.mail.push(Mail {
+            uid,
+            raw: raw.to_vec(),
+            date,
+            deleted: false,
+        });
+        uid
+    }
+
+    /// The state, to look at or to change.
+    pub fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().expect("mailbox")
+    }
+
+    pub fn uids(&self) -> Vec<u32> {
+        self.lock().mail.iter().map(|m| m.uid).collect()
+    }
+
+    /// Tells a connection of messages that have arrived since it was told last.
+    pub fn announce(&self, conn: &mut Conn, known: &mut usize) {
+        let count = self.lock().mail.len();
+        if count != *known {
+            conn.line(&format!("* {count} EXISTS"));
+            *known = count;
+        }
+    }
+
+    /// The decent answer to a command of the selected state.
+    pub fn behave(&self, conn: &mut Conn, cmd: &Cmd, known: &mut usize) {
+        if cmd.is("SELECT") || cmd.is("EXAMINE") {
+            self.select(conn, cmd, known);
+        } else if cmd.is("UID FETCH") {
+            self.fetch(conn, cmd);
+        } else if cmd.is("UID STORE") {
+            self.store(conn, cmd);
+        } else if cmd.is("UID EXPUNGE") || cmd.is("EXPUNGE") || cmd.is("UID MOVE") {
+            self.remove(conn, cmd, known);
+        } else if cmd.is("LIST") {
+            conn.line("* LIST (\\HasNoChildren) \"/\" INBOX");
+            conn.line("* LIST (\\HasNoChildren \\Trash) \"/\" Trash");
+            conn.ok(cmd);
+        } else if cmd.is("STATUS") {
+            let inner = self.lock().clone();
+            conn.line(&format!(
+                "* STATUS INBOX (MESSAGES {} UIDNEXT {} UIDVALIDITY {})",
+                inner.mail.len(),
+                inner.uid_next,
+                inner.uid_validity
+            ));
+            conn.ok(cmd);
+        } else if cmd.is("UNSELECT") || cmd.is("CHECK") {
+            conn.ok(cmd);
+        } else {
+            conn.tagged(cmd, "BAD the peer of the tests does not know this");
+        }
+    }
+
+    fn select(&self, conn: &mut Conn, cmd: &Cmd, known: &mut usize) {
+        let inner = self.lock().clone();
+        *known = inner.mail.len();
+        conn.line("* FLAGS (\\Answered \\Flagged \\Deleted \\Seen \\Draft)");
+        conn.line(&format!("* {} EXISTS", inner.mail.len()));
+        conn.line("* 0 RECENT");
+        conn.line(&format!(
+            "* OK [UIDVALIDITY {}] UIDs valid",
+            inner.uid_validity
+        ));
+        conn.line(&format!(
+            "* OK [UIDNEXT {}] Predicted next UID",
+            inner.uid_next
+        ));
+        conn.tagged(
+            cmd,
+            if cmd.is("SELECT") {
+                "OK [READ-WRITE] done"
+            } else {
+                "OK [READ-ONLY] done"
+            },
+        );
+    }
+
+    fn fetch(&self, conn: &mut Conn, cmd: &Cmd) {
+        let inner = self.lock().clone();
+        let set = cmd.line.split(' ').nth(2).unwrap_or_default().to_owned();
+        let items = cmd.line.to_ascii_uppercase();
+        for (position, mail) in (1..)
+            .zip(&inner.mail)
+            .filter(|(_, m)| in_set(&set, m.uid, &inner))
+        {
+            let mut reply = format!("* {position} FETCH (UID {}", mail.uid).into_bytes();
+            if items.contains("RFC822.SIZE") {
+                reply.extend(format!(" RFC822.SIZE {}", mail.raw.len()).bytes());
+            }
+            if items.contains("INTERNALDATE") {
+                reply.extend(format!(" INTERNALDATE \"{}\"", mail.date).bytes());
+            }
+            if items.contains("FLAGS") {
+                reply.extend(if mail.deleted {
+                    &b" FLAGS (\\Deleted)"[..]
+                } else {
+                    b" FLAGS ()"
+                });
+            }
+            for section in sections(&items) {
+                let (label, octets) = section.cut(&mail.raw);
+                reply.extend(format!(" BODY{label} {{{}}}\r\n", octets.len()).bytes());
+                reply.extend(octets);
+            }
+            reply.extend(b")\r\n");
+            conn.raw(reply);
+        }
+        conn.ok(cmd);
+    }
+
+    fn store(&self, conn: &mut Conn, cmd: &Cmd) {
+        let set = cmd.line.split(' ').nth(2).unwrap_or_default().to_owned();
+        if cmd.has("\\Deleted") {
+            let mut inner = self.lock();
+            let all = inner.clone();
+            let on = !cmd.has("-FLAGS");
+            inner
+                .mail
+                .iter_mut()
+                .filter(|m| in_set(&set, m.uid, &all))
+                .for_each(|m| m.deleted = on);
+        }
+        conn.ok(cmd);
+    }
+
+    fn remove(&self, conn: &mut Conn, cmd: &Cmd, known: &mut usize) {
+        let mut gone = Vec::new();
+        {
+            let mut inner = self.lock();
+            let all = inner.clone();
+            let set = cmd.line.split(' ').nth(2).unwrap_or("1:*").to_owned();
+            let moving = cmd.is("UID MOVE");
+            let mut position = 1;
+            inner.mail.retain(|m| {
+                let go = in_set(&set, m.uid, &all) && (moving || m.deleted);
+                if go {
+                    gone.push((position, m.clone()));
+                } else {
+                    position += 1; // each EXPUNGE shifts what follows, so the number stays
+                }
+                !go
+            });
+            *known = inner.mail.len();
+            if moving {
+                inner.trash.extend(gone.iter().map(|(_, m)| m.clone()));
+            }
+        }
+        for (position, _) in gone {
+            conn.line(&format!("* {position} EXPUNGE"));
+        }
+        conn.ok(cmd);
+    }
+}
+
+/// Is `uid` in an IMAP sequence set such as `1:3,7,9:*`?
+fn in_set(set: &str, uid: u32, inner: &Inner) -> bool {
+    let last = inner.mail.last().map_or(0, |m| m.uid);
+    let number = |text: &str| {
+        if text == "*" {
+            last
+        } else {
+            text.parse().unwrap_or(0)
+        }
+    };
+    set.split(',').any(|range| {
+        let (a, b) = range.split_once(':').unwrap_or((range, range));
+        let (a, b) = (number(a), number(b));
+        (a.min(b)..=a.max(b)).contains(&uid)
+    })
+}
+
+/// One `BODY.PEEK[...]<from.count>` of a FETCH.
+struct Section {
+    name: String,
+    range: Option<(usize, usize)>,
+}
+
+impl Section {
+    /// The label of the reply (`[HEADER]<0>`) and the octets.
+    fn cut<'a>(&self, raw: &'a [u8]) -> (String, &'a [u8]) {
+        let blank = raw
+            .windows(4)
+            .position(|w| w == b"\r\n\r\n")
+            .map_or(raw.len(), |at| at + 4);
+        let whole = match self.name.as_str() {
+            "HEADER" => &raw[..blank],
+            "TEXT" => &raw[blank..],
+            _ => raw,
+        };
+        match self.range {
+            Some((from, count)) => {
+                let from_here = from.min(whole.len());
+                let end = from.saturating_add(count).min(whole.len());
+                (format!("[{}]<{from}>", self.name), &whole[from_here..end])
+            }
+            None => (format!("[{}]", self.name), whole),
+        }
+    }
+}
+
+fn sections(items: &str) -> Vec<Section> {
+    let mut found = Vec::new();
+    let mut rest = items;
+    while let Some(at) = rest.find("BODY.PEEK[") {
+        rest = &rest[at + "BODY.PEEK[".len()..];
+        let Some((name, tail)) = rest.split_once(']') else {
+            break;
+        };
+        let range = tail
+            .strip_prefix('<')
+            .and_then(|t| t.split_once('>'))
+            .and_then(|(range, _)| {
+                let (from, count) = range.split_once('.')?;
+                Some((from.parse().ok()?, count.parse().ok()?))
+            });
+        found.push(Section {
+            name: name.to_owned(),
+            range,
+        });
+        rest = tail;
+    }
+    found
+}

@@ -1,0 +1,18 @@
+//! What the tests stand on: real servers on free loopback ports, a scriptable IMAP peer for faults, odd mail, and strict
+//! little clients. Blocking code on threads throughout: it must not share a runtime with what it tests, and it knows nothing
+//! of popbridge but its command line, its log lines and its ports.
+
+pub mod bridge;
+pub mod certs;
+pub mod cyrus;
+pub mod dovecot;
+pub mod fake_mailbox;
+pub mod imap;
+pub mod imap_peer;
+pub mod mail;
+pub mod net;
+pub mod odd_mail;
+pub mod peer_conn;
+pub mod pop3;
+pub mod process;
+pub mod tree;
