@@ -115,11 +115,17 @@ impl Stream {
 
 impl Read for Stream {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        match self {
-            Self::Plain(s) => s.read(buf),
-            Self::Client(s) => s.read(buf),
-            Self::Server(s) => s.read(buf),
-            Self::Gone => Err(io::ErrorKind::NotConnected.into()),
+        loop {
+            let read = match self {
+                Self::Plain(s) => s.read(buf),
+                Self::Client(s) => s.read(buf),
+                Self::Server(s) => s.read(buf),
+                Self::Gone => Err(io::ErrorKind::NotConnected.into()),
+            };
+            // With a time-out set, a child's SIGCHLD ends the call even where signals restart calls (signal(7)).
+            if !matches!(&read, Err(error) if error.kind() == io::ErrorKind::Interrupted) {
+                return read;
+            }
         }
     }
 }
