@@ -12,7 +12,7 @@ use crate::maildrop::index::{Uid, UidValidity};
 /// The formats with a name: what other servers' POP3 shows, so that a client
 /// that moves from one of them to the bridge downloads nothing twice.
 const PRESETS: [(&str, &str); 5] = [
-    ("default", "{uidvalidity}.{uid}"),
+    ("default", "{uidvalidity}-{uid}"),
     // pop3_uidl_format = %08Xu%08Xv, Dovecot's default since 1.0.
     ("dovecot", "{uid:08x}{uidvalidity:08x}"),
     // Cyrus since 2.1.4; before that it was {uid} alone.
@@ -53,7 +53,7 @@ enum Radix {
 }
 
 impl Default for Format {
-    /// `{uidvalidity}.{uid}`.
+    /// `{uidvalidity}-{uid}`.
     fn default() -> Self {
         let parts = [
             Part::Field(Field::UidValidity, Radix::Decimal),

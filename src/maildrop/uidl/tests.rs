@@ -15,7 +15,7 @@ fn render(format: &str, uid_validity: u32, uid: u32, gm_msgid: u64) -> String {
 #[test]
 fn each_preset_spells_what_that_server_shows() {
     let table = [
-        ("default", "1139753518.1"),
+        ("default", "1139753518-1"),
         ("dovecot", "0000000143ef422e"),
         ("cyrus", "1139753518.1"),
         ("courier", "UID1-1139753518"),
