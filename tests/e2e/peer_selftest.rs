@@ -15,7 +15,10 @@ fn the_peer_by_itself_is_a_decent_server() {
     assert_eq!(fetched.iter().map(|m| m.uid).collect::<Vec<_>>(), [1, 2, 3]);
     assert!(fetched[0].body.starts_with(b"From: "));
     let part = imap.command("UID FETCH 2 (UID BODY.PEEK[TEXT]<1.4>)");
-    assert_eq!(String::from_utf8_lossy(&part[0]), "* 2 FETCH (UID 2 BODY[TEXT]<1> {4}\r\nello)\r\n");
+    assert_eq!(
+        String::from_utf8_lossy(&part[0]),
+        "* 2 FETCH (UID 2 BODY[TEXT]<1> {4}\r\nello)\r\n"
+    );
     imap.command("SELECT INBOX");
     imap.command("UID STORE 1:2 +FLAGS.SILENT (\\Deleted)");
     let expunged = imap.command("UID EXPUNGE 2");
@@ -31,7 +34,10 @@ fn the_peer_by_itself_is_a_decent_server() {
 #[test]
 fn hooks_replace_single_answers() {
     let peer = Peer::with_mail(1)
-        .reply("UID FETCH", "* OK [ALERT] careful\n{tag} NO [UNAVAILABLE] later")
+        .reply(
+            "UID FETCH",
+            "* OK [ALERT] careful\n{tag} NO [UNAVAILABLE] later",
+        )
         .on("NOOP", |conn, _| {
             conn.reset();
             Flow::End
@@ -40,7 +46,10 @@ fn hooks_replace_single_answers() {
     let mut imap = log_in(peer.port);
     imap.command("SELECT INBOX");
     let (responses, tagged) = imap.run("UID FETCH 1 (UID)");
-    assert_eq!((responses.len(), tagged.as_str()), (1, "NO [UNAVAILABLE] later"));
+    assert_eq!(
+        (responses.len(), tagged.as_str()),
+        (1, "NO [UNAVAILABLE] later")
+    );
     assert_eq!(peer.commands("uid fetch"), ["UID FETCH 1 (UID)"]);
     peer.wait_for("SELECT", 1);
     assert!(peer.heard_in_the_clear().contains(PASSWORD));

@@ -11,7 +11,7 @@ use tokio_rustls::rustls::ClientConfig;
 
 use super::net::{Stream, loopback};
 use super::pop3::Pop3;
-use super::process::{PATIENCE, Process};
+use super::process::{PATIENCE, Process, last_lines};
 use super::tree::{Account, Tree};
 
 /// The binary that is tested.
@@ -307,7 +307,10 @@ impl Drop for Bridge {
                 .lock()
                 .map(|l| l.join("\n"))
                 .unwrap_or_default();
-            eprintln!("--- popbridge's log ---\n{lines}");
+            eprintln!(
+                "--- popbridge's log, the end of it ---\n{}",
+                last_lines(&lines, 100)
+            );
         }
     }
 }

@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use super::certs::Certs;
 use super::mail::Maildir;
 use super::net::{free_port, loopback};
-use super::process::{Process, eventually, output_of, require};
+use super::process::{Process, eventually, last_lines, output_of, require};
 use super::tree::{Account, Tree};
 
 /// The password of every user.
@@ -229,7 +229,10 @@ impl Dovecot {
 impl Drop for Dovecot {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            eprintln!("--- Dovecot's log ---\n{}", self.log());
+            eprintln!(
+                "--- Dovecot's log, the end of it ---\n{}",
+                last_lines(&self.log(), 60)
+            );
         }
     }
 }

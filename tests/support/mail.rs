@@ -111,6 +111,17 @@ impl Maildir {
         names
     }
 
+    /// Sets the UIDVALIDITY that Dovecot will use for a folder that it has not seen yet.
+    pub fn set_uid_validity(&self, uid_validity: u32) {
+        let list = self.path.join("dovecot-uidlist");
+        std::fs::write(
+            &list,
+            format!("3 V{uid_validity} N1 G{uid_validity:032x}\n"),
+        )
+        .expect("write");
+        self.account.give(&list);
+    }
+
     /// Removes everything, Dovecot's index files included. The server must not have it open.
     pub fn wipe(&self) {
         std::fs::remove_dir_all(&self.path).expect("remove");

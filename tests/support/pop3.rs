@@ -285,7 +285,8 @@ impl Pop3 {
         self.transcript[from..].join("\n")
     }
 
-    fn try_line(&mut self) -> Result<Vec<u8>, Broken> {
+    /// One line of a reply without its CRLF, whatever it says (continuations of AUTH begin with `+ `).
+    pub fn try_line(&mut self) -> Result<Vec<u8>, Broken> {
         let mut line = self.line_with_end()?;
         assert!(
             line.ends_with(b"\r\n"),

@@ -136,6 +136,12 @@ pub fn eventually(what: &str, mut ready: impl FnMut() -> bool) {
     }
 }
 
+/// The last `count` lines of a log.
+pub fn last_lines(log: &str, count: usize) -> String {
+    let lines: Vec<&str> = log.lines().collect();
+    lines[lines.len().saturating_sub(count)..].join("\n")
+}
+
 /// The standard output of a short command, trimmed.
 pub fn output_of(program: &str, args: &[&str]) -> String {
     let output = Command::new(program)
