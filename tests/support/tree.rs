@@ -45,7 +45,12 @@ impl Account {
         if let Some(parent) = path.parent() {
             self.folder(parent);
         }
-        std::fs::create_dir(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+        match std::fs::create_dir(path) {
+            Err(e) if e.kind() != std::io::ErrorKind::AlreadyExists => {
+                panic!("{}: {e}", path.display())
+            }
+            _ => {} // another thread of the test may have been quicker
+        }
         self.give(path);
     }
 

@@ -57,7 +57,7 @@ impl Default for Format {
     fn default() -> Self {
         let parts = [
             Part::Field(Field::UidValidity, Radix::Decimal),
-            Part::Literal(".".to_owned()),
+            Part::Literal("-".to_owned()),
             Part::Field(Field::Uid, Radix::Decimal),
         ];
         Self {
