@@ -151,8 +151,3 @@ proptest! {
         let _ = Format::parse(&text);
     }
 }
-
-#[test]
-fn the_format_that_nobody_chose_is_the_one_called_default() {
-    assert_eq!(Format::parse("default"), Ok(Format::default()));
-}
