@@ -12,4 +12,5 @@
 mod support;
 
 mod basics;
+mod cyrus;
 mod selftest;
