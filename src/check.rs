@@ -3,6 +3,7 @@
 //! Must not know: POP3, listeners.
 
 use std::io::{self, Write};
+use std::sync::Arc;
 
 use crate::bridge::Upstream;
 use crate::config::Config;
@@ -39,7 +40,7 @@ pub async fn check(
         return Ok(true);
     }
     let mut well = true;
-    for upstream in router.upstreams() {
+    for upstream in once_each(router.upstreams()) {
         well &= greet(upstream, out).await?;
     }
     if let Some((user, password)) = login {
@@ -57,6 +58,14 @@ pub async fn check(
         }
     }
     Ok(well)
+}
+
+/// The router names an upstream once for each of its domains.
+fn once_each<'a>(upstreams: impl Iterator<Item = &'a Arc<Upstream>>) -> Vec<&'a Upstream> {
+    let mut each: Vec<&Upstream> = upstreams.map(Arc::as_ref).collect();
+    each.sort_by(|a, b| a.name.cmp(&b.name));
+    each.dedup_by(|a, b| a.name == b.name);
+    each
 }
 
 async fn greet(upstream: &Upstream, out: &mut dyn Write) -> io::Result<bool> {
@@ -112,7 +121,8 @@ async fn show(
     };
     writeln!(out, "  folders:")?;
     for folder in &folders {
-        writeln!(out, "    {}  {}", folder.name, folder.attributes.join(" "))?;
+        let line = format!("{}  {}", folder.name, folder.attributes.join(" "));
+        writeln!(out, "    {}", printable(line.trim_end()))?;
     }
     writeln!(
         out,
@@ -128,7 +138,12 @@ async fn show(
 }
 
 fn words<'a>(words: impl Iterator<Item = &'a str>) -> String {
-    words.collect::<Vec<_>>().join(" ")
+    printable(&words.collect::<Vec<_>>().join(" "))
+}
+
+/// An upstream's words on a person's terminal: what could command it is left out.
+fn printable(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).collect()
 }
 
 fn count(n: usize, what: &str) -> String {

@@ -2,13 +2,14 @@
 //! [`config::Overrides`]. It must not know what the commands do.
 //!
 //! Every flag of `serve` and `check` has an environment variable, `POPBRIDGE_` and its name; a flag wins. Lists are separated by
-//! commas there. Secrets are read from standard input, never from a flag, which every user of the machine can see.
+//! commas there, and a variable that is set to nothing counts as not set. Secrets are read from standard input, never from a flag, which every user of the machine can see.
 
 use std::io::{self, BufRead, Write};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use clap::{Args, CommandFactory, Parser, Subcommand};
+use clap::builder::Resettable;
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use clap_complete::Shell;
 
 use crate::config::{self, Config, ConfigError};
@@ -28,6 +29,25 @@ pub struct Cli {
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
+}
+
+impl Cli {
+    /// Reads the process's command line and environment; ends the process where they are wrong, with [`EXIT_CONFIG`], and after
+    /// `--help`.
+    #[must_use]
+    pub fn of_this_process() -> Self {
+        // Compose files and unit files cannot leave a variable out: they set it to nothing.
+        let is_empty =
+            |name: &std::ffi::OsStr| std::env::var_os(name).is_some_and(|value| value.is_empty());
+        let mut command = Self::command().mut_subcommands(|command| {
+            command.mut_args(|argument| match argument.get_env().is_some_and(is_empty) {
+                true => argument.env(Resettable::Reset),
+                false => argument,
+            })
+        });
+        let matches = command.get_matches_mut();
+        Self::from_arg_matches(&matches).unwrap_or_else(|error| error.format(&mut command).exit())
+    }
 }
 
 /// The commands.

@@ -3,13 +3,11 @@
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
-use clap::Parser as _;
-
 use popbridge::cli::{self, Check, Cli, Command, EXIT_CONFIG, Settings};
 use popbridge::{check, run, telemetry};
 
 fn main() -> ExitCode {
-    match Cli::parse().command {
+    match Cli::of_this_process().command {
         Command::Serve(settings) => serve(&settings),
         Command::Check(arguments) => check(&arguments),
         Command::Completions { shell } => match cli::completions(shell, &mut io::stdout()) {

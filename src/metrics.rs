@@ -24,8 +24,9 @@
 //! | `popbridge_index_cache_bytes` | gauge | | memory that known folder lists take |
 //! | `popbridge_index_cache_entries` | gauge | | folder lists that are known |
 //!
-//! Label values: `tls` is none, starttls or implicit; `direction` is received or sent, as the bridge sees it; `outcome` is spelled
-//! in the enum that the method takes.
+//! Label values: `tls` is none, starttls or implicit; `direction` is received or sent, as the bridge sees it; `kind` is line_too_long,
+//! behind_stls (something in clear behind STLS) or tls_handshake (one that failed); `outcome` is spelled in the enum that the method
+//! takes.
 
 mod labels;
 mod upstream;
@@ -43,7 +44,7 @@ use prometheus::{
 
 use labels::Label;
 pub use labels::{
-    CommandOutcome, ConnectOutcome, Direction, IndexLookup, LoginOutcome, SessionTls,
+    BadInput, CommandOutcome, ConnectOutcome, Direction, IndexLookup, LoginOutcome, SessionTls,
     UpstreamOutcome,
 };
 pub use upstream::{ConnectionGuard, UpstreamMetrics};
@@ -135,6 +136,7 @@ impl Metrics {
         };
         start_at_zero::<LoginOutcome>(&metrics.logins);
         start_at_zero::<Direction>(&metrics.client_bytes);
+        start_at_zero::<BadInput>(&metrics.bad_input);
         start_at_zero::<IndexLookup>(&metrics.index_lookups);
         for tls in SessionTls::ALL {
             metrics.sessions.with_label_values(&[tls.as_str()]).set(0);
@@ -182,8 +184,8 @@ impl Metrics {
     }
 
     /// A POP3 client sent what no command allows, such as an over-long line.
-    pub fn bad_input(&self, kind: &'static str) {
-        self.bad_input.with_label_values(&[kind]).inc();
+    pub fn bad_input(&self, kind: BadInput) {
+        self.bad_input.with_label_values(&[kind.as_str()]).inc();
     }
 
     /// A session wanted the list of a folder.

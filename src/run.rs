@@ -12,7 +12,7 @@ use tracing::{info, warn};
 
 use crate::admin::{self, Admin, Readiness};
 use crate::auth::Router;
-use crate::bridge::{Bridge, Upstream};
+use crate::bridge::{Bridge, Upstream, told};
 use crate::config::Config;
 use crate::imap::tls::ClientTlsError;
 use crate::metrics::Metrics;
@@ -75,10 +75,12 @@ pub async fn serve(config: &Config) -> Result<(), StartError> {
         Arc::clone(&metrics),
     ));
     let server = Server::bind(&config.listen, Arc::clone(&bridge), tls).await?;
-    let (tell, told) = watch::channel(false);
+    let (tell, ends) = watch::channel(false);
     // The admin listener ends last: it tells of the draining.
-    let (tell_admin, told_admin) = watch::channel(false);
+    let (tell_admin, mut admin_ends) = watch::channel(false);
     let readiness = Readiness::default();
+    // From here on the system takes connections for us.
+    readiness.set(true);
     let admin = match &config.admin {
         Some(admin) => {
             let listener = bind(admin.address).await?;
@@ -90,16 +92,13 @@ pub async fn serve(config: &Config) -> Result<(), StartError> {
                 },
                 readiness: readiness.clone(),
             };
-            Some(tokio::spawn(admin::serve(
-                listener,
-                admin,
-                ended(told_admin),
-            )))
+            Some(tokio::spawn(admin::serve(listener, admin, async move {
+                told(&mut admin_ends).await
+            })))
         }
         None => None,
     };
-    readiness.set(true);
-    let serving = tokio::spawn(server.run(told));
+    let serving = tokio::spawn(server.run(ends));
     tokio::select! {
         _ = terminate.recv() => info!("SIGTERM: ending"),
         _ = interrupt.recv() => info!("SIGINT: ending"),
@@ -130,8 +129,4 @@ pub fn upstreams(config: &Config, metrics: &Metrics) -> Result<Router<Upstream>,
         ready.push((upstream.domains.clone(), Arc::new(made)));
     }
     Ok(Router::new(ready))
-}
-
-async fn ended(mut told: watch::Receiver<bool>) {
-    let _ = told.wait_for(|ends| *ends).await;
 }

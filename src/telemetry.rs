@@ -4,6 +4,8 @@
 //! What the IMAP library writes about its wire traffic is never logged, whatever filter is asked for, because log-ins are in
 //! it; that library uses the `log` crate, and no bridge from there is installed. It must not know who logs what.
 //!
+//! A panic is an event, too, so that it is a line like any other; its text is left out where it may quote what was being worked on.
+//!
 //! A refused log-in is an event with the target [`LOGIN_TARGET`] and the message of [`login_failed_line`]. In the text format it
 //! is the line that Dovecot would write, so that fail2ban's stock filter matches:
 //!
@@ -27,6 +29,7 @@ mod tests;
 use std::fmt;
 use std::io::IsTerminal;
 use std::os::unix::fs::MetadataExt;
+use std::panic::{self, PanicHookInfo};
 
 use clap::ValueEnum;
 use tracing::Subscriber;
@@ -92,7 +95,24 @@ pub fn init(filter: &str, format: LogFormat) -> Result<(), LogError> {
     };
     let subscriber = subscriber(filter, format, style, std::io::stderr)?;
     // Not `SubscriberInitExt::init`, which would also collect what is written through the `log` crate.
-    tracing::subscriber::set_global_default(subscriber).map_err(|_| LogError::AlreadySet)
+    tracing::subscriber::set_global_default(subscriber).map_err(|_| LogError::AlreadySet)?;
+    panic::set_hook(Box::new(log_panic));
+    Ok(())
+}
+
+/// Runs where the panic is, so that the event is in its session's span.
+fn log_panic(panic: &PanicHookInfo<'_>) {
+    let place = panic
+        .location()
+        .map(ToString::to_string)
+        .unwrap_or_default();
+    // A text that was put together at run time may hold a piece of mail or a password ("byte index 3 is out of bounds of `...`").
+    let reason = panic
+        .payload()
+        .downcast_ref::<&'static str>()
+        .copied()
+        .unwrap_or("the text is left out, as there may be mail in it");
+    tracing::error!(place, reason, "panic: a defect of the bridge");
 }
 
 /// What [`init`] sets up, but writing elsewhere.

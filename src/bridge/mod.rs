@@ -8,10 +8,12 @@ mod refusals;
 mod retrieve;
 mod session;
 mod upstream;
+mod visitor;
 mod wire;
 
-pub use session::{End, Visitor, serve};
+pub use session::serve;
 pub use upstream::Upstream;
+pub use visitor::{End, Visitor, told};
 pub use wire::Wire;
 
 use std::sync::Arc;

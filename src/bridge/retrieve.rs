@@ -10,7 +10,7 @@ use tracing::warn;
 
 use super::mailbox::Mailbox;
 use super::refusals;
-use super::wire::Wire;
+use super::wire::{SEND_AT, Wire};
 use crate::imap::{Error, Part};
 use crate::pop3::body::Encoder;
 use crate::pop3::{self, Session};
@@ -21,6 +21,9 @@ const FIRST_RANGE: u32 = 8 * 1024;
 const LINE_GUESS: u32 = 80;
 /// The largest range; TOP of a hundred thousand lines is read in pieces of this size.
 const MOST_RANGE: u32 = 512 * 1024;
+
+/// A piece is encoded so much at a time, so that what waits to be sent stays small.
+const SLICE: usize = 16 * 1024;
 
 /// What became of a RETR or TOP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -144,10 +147,12 @@ impl Answer<'_> {
                 self.session.body_starts(self.body, &mut wire.out);
             }
             octets += piece.len() as u64;
-            encoder.encode(&piece, &mut wire.out);
-            if wire.out.len() >= super::wire::SEND_AT {
-                wire.send().await?;
-                self.sent = true;
+            for slice in piece.chunks(SLICE) {
+                encoder.encode(slice, &mut wire.out);
+                if wire.out.len() >= SEND_AT {
+                    wire.send().await?;
+                    self.sent = true;
+                }
             }
             if encoder.is_done() && stream.is_whole_instead() {
                 // The upstream sends all of the message where a part was asked for: the rest is not waited for.

@@ -5,75 +5,24 @@
 //! Must not know: how answers are spelled, IMAP.
 
 use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 
-use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
-use tokio_rustls::rustls::ServerConfig;
-use tracing::{Instrument as _, info, warn};
+use tracing::{Instrument as _, debug, info, warn};
 
 use super::mailbox::Mailbox;
 use super::retrieve::{self, Retrieved};
+use super::visitor::{End, Visitor, told};
 use super::wire::Wire;
 use super::{Bridge, refusals};
 use crate::imap::{Credentials, Nature};
 use crate::maildrop::{Maildrop, Uid};
-use crate::metrics::{CommandOutcome, LoginOutcome, SessionGuard};
-use crate::pop3::{self, Action, Line, Login, Profile, Refusal, Session, StateName};
+use crate::metrics::{BadInput, CommandOutcome, LoginOutcome};
+use crate::pop3::{self, Action, Line, Login, Refusal, Session, StateName};
 use crate::telemetry;
 
-/// A client that has just connected.
-pub struct Visitor {
-    /// Its connection, with TLS active where the listener starts with it.
-    pub wire: Wire,
-    /// Where it comes from.
-    pub peer: SocketAddr,
-    /// What the listener does for it.
-    pub profile: Profile,
-    /// For STLS.
-    pub tls: Arc<ServerConfig>,
-    /// Names the session in the log.
-    pub id: String,
-    /// Counts the session while it lives.
-    pub count: SessionGuard,
-    /// Turns true when the bridge is about to end.
-    pub shutdown: watch::Receiver<bool>,
-}
-
-/// How a session ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum End {
-    /// QUIT, or the core closed it after its last answer.
-    Closed,
-    /// The client hung up without QUIT.
-    HungUp,
-    /// The client said nothing for too long.
-    Idle,
-    /// A body broke off, so that the connection was reset.
-    Cut,
-    /// Clear-text octets came behind STLS.
-    Injected,
-    /// The bridge ends.
-    Shutdown,
-    /// The connection broke.
-    Broken,
-}
-
-impl End {
-    /// A constant word for logs and metrics.
-    pub fn label(self) -> &'static str {
-        match self {
-            Self::Closed => "closed",
-            Self::HungUp => "hung_up",
-            Self::Idle => "idle",
-            Self::Cut => "cut",
-            Self::Injected => "injected",
-            Self::Shutdown => "shutdown",
-            Self::Broken => "broken",
-        }
-    }
-}
+/// More characters of a user name that may be anything are not logged.
+const LOGGED_NAME: usize = 128;
 
 /// Serves one client to the end of its session.
 pub async fn serve(bridge: Arc<Bridge>, visitor: Visitor) -> End {
@@ -88,11 +37,17 @@ pub async fn serve(bridge: Arc<Bridge>, visitor: Visitor) -> End {
         last_line: since,
         attempts: 0,
         answered: None,
+        told_of_encryption: false,
+        retrieved: 0,
+        removed: 0,
     };
     let end = match driver.run().await {
         Ok(end) => end,
         Err(error) if error.kind() == io::ErrorKind::TimedOut => End::Idle,
-        Err(_) => End::Broken,
+        Err(error) => {
+            debug!(%error, "the client's connection broke");
+            End::Broken
+        }
     };
     driver.finish(end).await;
     end
@@ -109,6 +64,12 @@ struct Driver {
     attempts: u32,
     /// Whether the command under way was answered with success; none before its first answer.
     answered: Option<bool>,
+    /// Whether the log says that this client would have to encrypt; once is enough.
+    told_of_encryption: bool,
+    /// Messages that RETR gave out whole, for the log.
+    retrieved: u64,
+    /// Messages that QUIT removed, for the log.
+    removed: usize,
 }
 
 /// What follows when an action was carried out.
@@ -139,7 +100,7 @@ impl Driver {
             let Visitor { wire, shutdown, .. } = &mut self.visitor;
             let more = tokio::select! {
                 more = wire.read(deadline) => more?,
-                () = async { let _ = shutdown.wait_for(|ends| *ends).await; } => return Ok(End::Shutdown),
+                () = told(shutdown) => return Ok(End::Shutdown),
             };
             if !more {
                 return Ok(End::HungUp);
@@ -150,6 +111,10 @@ impl Driver {
     /// Answers every whole line that is here; gives the session's end where one of them led to it.
     async fn answer_lines(&mut self) -> io::Result<Option<End>> {
         loop {
+            // The command under way was answered; those behind it in the pipe are not begun.
+            if *self.visitor.shutdown.borrow() {
+                return Ok(Some(End::Shutdown));
+            }
             let started = Instant::now();
             let Wire { input, out, .. } = &mut self.visitor.wire;
             let before = out.len();
@@ -157,7 +122,7 @@ impl Driver {
                 return Ok(None);
             };
             if matches!(line, Line::TooLong) {
-                self.bridge.metrics.bad_input("line_too_long");
+                self.bridge.metrics.bad_input(BadInput::LineTooLong);
             }
             let mut action = self.session.line(line, out);
             self.answered = None;
@@ -169,15 +134,18 @@ impl Driver {
                     Next::End(end) => break Some(end),
                 }
             };
-            let outcome = if self.answered == Some(true) {
+            let ok = self.answered == Some(true);
+            let (command, took) = (self.session.command(), started.elapsed());
+            let outcome = if ok {
                 CommandOutcome::Ok
             } else {
                 CommandOutcome::Err
             };
-            self.bridge
-                .metrics
-                .command(self.session.command(), outcome, started.elapsed());
+            self.bridge.metrics.command(command, outcome, took);
+            // The name only: an argument may be a password, or typed in the wrong place.
+            debug!(command, ok, ?took, "answered");
             self.last_line = Instant::now();
+            self.note_lack_of_encryption();
             if end.is_some() {
                 return Ok(end);
             }
@@ -208,7 +176,8 @@ impl Driver {
                 let result = self.update(uids).await;
                 Ok(self.report(|session, out| session.updated(result, out)))
             }
-            Action::Close => Ok(Next::End(End::Closed)),
+            Action::Close if self.session.command() == "QUIT" => Ok(Next::End(End::Quit)),
+            Action::Close => Ok(Next::End(End::Refused)),
         }
     }
 
@@ -233,17 +202,41 @@ impl Driver {
         }
     }
 
+    /// The client was told `[SYS/PERM]`; here is what the operator can do about it.
+    fn note_lack_of_encryption(&mut self) {
+        let Visitor { wire, profile, .. } = &self.visitor;
+        let refused = self.answered == Some(false)
+            && self.session.state() == StateName::Authorization
+            && matches!(self.session.command(), "USER" | "PASS" | "AUTH")
+            && !profile.plaintext_login
+            && !wire.is_encrypted();
+        if refused && !self.told_of_encryption {
+            self.told_of_encryption = true;
+            info!(
+                "a log-in was refused because the connection is not encrypted; clients at this address may do without if the \
+                 listener's plaintext = [...] names their network"
+            );
+        }
+    }
+
     async fn start_tls(&mut self) -> io::Result<Next> {
         if !self.visitor.wire.input.is_empty() {
             // Said in clear, and meant to be taken for something said under TLS (CVE-2011-0411).
-            self.bridge.metrics.bad_input("behind_stls");
+            self.bridge.metrics.bad_input(BadInput::BehindStls);
             return Ok(Next::End(End::Injected));
         }
-        self.visitor.wire.send().await?;
-        self.visitor
-            .wire
-            .start_tls(Arc::clone(&self.visitor.tls))
-            .await?;
+        let deadline = self.since + self.bridge.limits.login;
+        let Visitor {
+            wire,
+            shutdown,
+            tls,
+            ..
+        } = &mut self.visitor;
+        wire.send().await?;
+        tokio::select! {
+            started = wire.start_tls(Arc::clone(tls), deadline) => started?,
+            () = told(shutdown) => return Ok(Next::End(End::Shutdown)),
+        }
         self.session.tls_started();
         self.visitor.count.tls_started();
         Ok(Next::Line)
@@ -255,7 +248,7 @@ impl Driver {
             self.refused(&login, LoginOutcome::NoUpstream).await;
             return Ok(Err(refusals::unknown_user()));
         };
-        let upstream = Arc::clone(upstream);
+        let (upstream, name) = (Arc::clone(upstream), upstream.name.clone());
         let credentials = Credentials {
             user: login.user.clone(),
             password: login.password.clone(),
@@ -277,7 +270,9 @@ impl Driver {
                     self.refused(&login, LoginOutcome::Rejected).await;
                 } else {
                     self.bridge.metrics.login(LoginOutcome::Unavailable);
-                    warn!(account = login.user, %error, "the log-in could not be checked");
+                    // Nobody has vouched for this name: a log is not the place to store a long one.
+                    let account: String = login.user.chars().take(LOGGED_NAME).collect();
+                    warn!(upstream = name, account, %error, "the log-in could not be checked");
                 }
                 Ok(Err(refusals::of_login(&error)))
             }
@@ -320,18 +315,17 @@ impl Driver {
         let Some(mailbox) = &mut self.mailbox else {
             return Ok(Next::End(End::Broken));
         };
-        match Box::pin(retrieve::retrieve(
-            &self.session,
-            &body,
-            mailbox,
-            &mut self.visitor.wire,
-        ))
-        .await?
-        {
-            Retrieved::Whole => self.answered = Some(true),
+        let wire = &mut self.visitor.wire;
+        wire.unfinished = true;
+        match Box::pin(retrieve::retrieve(&self.session, &body, mailbox, wire)).await? {
+            Retrieved::Whole => {
+                self.answered = Some(true);
+                self.retrieved += u64::from(body.lines.is_none());
+            }
             Retrieved::Refused => self.answered = Some(false),
             Retrieved::Cut => return Ok(Next::End(End::Cut)),
         }
+        self.visitor.wire.unfinished = false;
         Ok(Next::Line)
     }
 
@@ -339,24 +333,29 @@ impl Driver {
         let Some(mailbox) = &mut self.mailbox else {
             return Err(refusals::temporary());
         };
-        mailbox
-            .remove(uids)
-            .await
-            .map_err(|error| refusals::of(&error))
+        let count = uids.len();
+        let removed = mailbox.remove(uids).await;
+        self.removed = removed.as_ref().map_or(0, |()| count);
+        removed.map_err(|error| refusals::of(&error))
     }
 
     async fn finish(self, end: End) {
-        info!(
-            end = end.label(),
-            seconds = self.since.elapsed().as_secs(),
-            "session ended"
-        );
-        match end {
-            End::Cut => self.visitor.wire.reset(),
-            _ => self.visitor.wire.close().await,
+        if end == End::HungUp && self.last_line == self.since {
+            // A health check, every few seconds.
+            debug!("a visitor said nothing and left");
+        } else {
+            info!(
+                end = end.label(),
+                seconds = self.since.elapsed().as_secs(),
+                retrieved = self.retrieved,
+                removed = self.removed,
+                "session ended"
+            );
         }
         if let Some(mailbox) = self.mailbox {
             tokio::spawn(mailbox.close().in_current_span());
         }
+        let linger = matches!(end, End::Quit | End::Refused | End::Injected);
+        self.visitor.wire.close(linger).await;
     }
 }

@@ -5,6 +5,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tracing::debug;
+
 use crate::config::{self, Security};
 use crate::imap::tls::{ClientTlsError, client_config};
 use crate::imap::{Endpoint, Error, Observer};
@@ -90,6 +92,7 @@ impl Observer for Counting {
             Err(Error::Refused { .. }) => UpstreamOutcome::No,
             Err(_) => UpstreamOutcome::Lost,
         };
+        debug!(command, ?outcome, ?took, "the upstream answered");
         self.0.command(command, outcome, took);
     }
 }

@@ -1,5 +1,7 @@
 //! The client's side of a session as bytes: TCP or TLS, lines in, answers out, each wait with its end.
 //!
+//! A connection that ends inside an answer, for whatever reason, is reset: some clients take an orderly end for the end of the
+//! answer.
 //! Must not know: what lines mean, upstreams.
 
 use std::io;
@@ -13,8 +15,10 @@ use tokio::time::{Instant, timeout, timeout_at};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::server::TlsStream;
+use tracing::info;
+use zeroize::Zeroize as _;
 
-use crate::metrics::{Direction, Metrics};
+use crate::metrics::{BadInput, Direction, Metrics};
 use crate::pop3::LineBuffer;
 
 /// Answers are sent when this much is waiting, or when there is nothing left to answer.
@@ -23,6 +27,9 @@ pub(super) const SEND_AT: usize = 32 * 1024;
 const READ_SIZE: usize = 2048;
 /// The longest a TLS handshake may take.
 const HANDSHAKE: Duration = Duration::from_secs(30);
+/// How long a client may take to see the end of the connection, and how many octets it may send until it has.
+const FAREWELL: Duration = Duration::from_secs(2);
+const FAREWELL_OCTETS: usize = 1 << 20;
 
 enum Io {
     Plain(TcpStream),
@@ -38,6 +45,8 @@ pub struct Wire {
     pub(super) input: LineBuffer,
     /// Answers that were not sent yet.
     pub(super) out: Vec<u8>,
+    /// An answer was begun whose end is not in [`Self::out`] yet.
+    pub(super) unfinished: bool,
     metrics: Arc<Metrics>,
     /// The longest wait for the client to take what is sent to it.
     patience: Duration,
@@ -52,29 +61,56 @@ impl Wire {
             io: Io::Plain(stream),
             input: LineBuffer::new(),
             out: Vec::new(),
+            unfinished: false,
             metrics,
             patience,
         }
     }
 
-    /// The address on this side.
-    pub(super) fn local(&self) -> Option<SocketAddr> {
+    /// The TCP connection, unless a handshake has it.
+    fn tcp(&self) -> Option<&TcpStream> {
         match &self.io {
-            Io::Plain(stream) => stream.local_addr().ok(),
-            Io::Tls(stream) => stream.get_ref().0.local_addr().ok(),
+            Io::Plain(stream) => Some(stream),
+            Io::Tls(stream) => Some(stream.get_ref().0),
             Io::None => None,
         }
     }
 
-    /// Takes the part of the server in a TLS handshake.
+    /// Whether TLS is active.
+    pub(super) fn is_encrypted(&self) -> bool {
+        matches!(self.io, Io::Tls(_))
+    }
+
+    /// The address on this side.
+    pub(super) fn local(&self) -> Option<SocketAddr> {
+        self.tcp()?.local_addr().ok()
+    }
+
+    /// Takes the part of the server in a TLS handshake, until `deadline` and for half a minute at most. What is wrong with the
+    /// client's part is logged and counted here; a client that hangs up before it has said anything is only a visitor.
     ///
     /// # Errors
-    /// The handshake's own; `TimedOut` after half a minute. The connection is of no use then.
-    pub async fn start_tls(&mut self, config: Arc<ServerConfig>) -> io::Result<()> {
+    /// The handshake's own; `TimedOut`. The connection is of no use then.
+    pub async fn start_tls(
+        &mut self,
+        config: Arc<ServerConfig>,
+        deadline: Instant,
+    ) -> io::Result<()> {
         let Io::Plain(stream) = std::mem::replace(&mut self.io, Io::None) else {
             return Err(io::Error::other("TLS is active already"));
         };
-        let stream = timeout(HANDSHAKE, TlsAcceptor::from(config).accept(stream))
+        let deadline = deadline.min(Instant::now() + HANDSHAKE);
+        let handshake = async {
+            if stream.peek(&mut [0]).await? == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            let accepted = TlsAcceptor::from(config).accept(stream).await;
+            accepted.inspect_err(|error| {
+                self.metrics.bad_input(BadInput::TlsHandshake);
+                info!(%error, "the TLS handshake failed");
+            })
+        };
+        let stream = timeout_at(deadline, handshake)
             .await
             .map_err(|_| io::ErrorKind::TimedOut)??;
         self.io = Io::Tls(Box::new(stream));
@@ -86,6 +122,10 @@ impl Wire {
     /// # Errors
     /// `TimedOut` at the deadline; the connection's own.
     pub(super) async fn read(&mut self, deadline: Instant) -> io::Result<bool> {
+        // The time-out below is not looked at while there is always something to read.
+        if deadline <= Instant::now() {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
         let mut buffer = [0; READ_SIZE];
         let read = async {
             match &mut self.io {
@@ -99,6 +139,8 @@ impl Wire {
             .map_err(|_| io::ErrorKind::TimedOut)??;
         self.metrics.client_bytes(Direction::Received, n as u64);
         self.input.push(&buffer[..n]);
+        // There may have been a password in it.
+        buffer[..n].zeroize();
         Ok(n > 0)
     }
 
@@ -152,26 +194,51 @@ impl Wire {
         }
     }
 
-    /// Ends the connection in order: the client has seen everything.
-    pub(super) async fn close(mut self) {
-        let shutdown = async {
+    /// Ends the connection in order. With `linger` the client has until then sent something that nobody will read: it is taken and
+    /// dropped for a moment, as the system would else reset the connection and the last answer could be lost on its way.
+    pub(super) async fn close(mut self, linger: bool) {
+        if self.is_inside_an_answer() {
+            return;
+        }
+        let farewell = async {
             match &mut self.io {
-                Io::Plain(stream) => stream.shutdown().await,
-                Io::Tls(stream) => stream.shutdown().await,
-                Io::None => Ok(()),
+                Io::Plain(stream) => stream.shutdown().await?,
+                Io::Tls(stream) => stream.shutdown().await?,
+                Io::None => {}
             }
+            let stream = match &mut self.io {
+                Io::Plain(stream) => stream,
+                Io::Tls(stream) => stream.get_mut().0,
+                Io::None => return Ok(()),
+            };
+            let mut left = if linger { FAREWELL_OCTETS } else { 0 };
+            let mut ignored = vec![0; READ_SIZE];
+            while left > 0 {
+                match stream.read(&mut ignored).await? {
+                    0 => break,
+                    n => left = left.saturating_sub(n),
+                }
+            }
+            Ok::<(), io::Error>(())
         };
         // A client that hung up first makes this fail, and that is no trouble.
-        let _ = timeout(self.patience, shutdown).await;
+        let _ = timeout(FAREWELL, farewell).await;
     }
 
-    /// Ends the connection with a reset, so that no client takes what it has for a whole answer (curl does after an orderly end).
-    pub(super) fn reset(self) {
-        let stream = match &self.io {
-            Io::Plain(stream) => stream,
-            Io::Tls(stream) => stream.get_ref().0,
-            Io::None => return,
-        };
-        let _ = stream.set_zero_linger();
+    fn is_inside_an_answer(&self) -> bool {
+        self.unfinished || !self.out.is_empty()
+    }
+}
+
+impl Drop for Wire {
+    /// Also after a panic and when the bridge ends: a reset, so that no client takes what it has for a whole answer (curl does after
+    /// an orderly end).
+    fn drop(&mut self) {
+        if self.is_inside_an_answer()
+            && let Some(stream) = self.tcp()
+        {
+            // Where it fails there is no connection any more.
+            let _ = stream.set_zero_linger();
+        }
     }
 }

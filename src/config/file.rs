@@ -74,6 +74,7 @@ pub(super) struct Limits {
     pub(super) login: Option<Text>,
     pub(super) index_cache: Option<Text>,
     pub(super) auth_failure_delay: Option<Text>,
+    pub(super) drain: Option<Text>,
 }
 
 /// Reads the text of a file into its shape.

@@ -131,6 +131,8 @@ pub struct Limits {
     pub index_cache: u64,
     /// How long the answer to a refused log-in is held back.
     pub auth_failure_delay: Duration,
+    /// How long answers under way may take when the bridge is told to end.
+    pub drain: Duration,
 }
 
 /// What flags and environment say instead of the file. Empty: nothing.

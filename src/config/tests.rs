@@ -233,7 +233,7 @@ fn wrong_keys_are_named_with_place_and_the_nearest_valid_key() {
         ),
         (
             format!("{MINIMAL}[limits]\nzzz = \"1m\"\n"),
-            "popbridge.toml:4:1: unknown key \"zzz\" in [limits]; the keys are inactivity, login, index_cache, auth_failure_delay",
+            "popbridge.toml:4:1: unknown key \"zzz\" in [limits]; the keys are inactivity, login, index_cache, auth_failure_delay, drain",
         ),
         (
             format!("{MINIMAL}[account.info]\nupstream = \"office\"\n"),

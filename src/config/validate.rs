@@ -25,6 +25,8 @@ const LOGIN: Duration = Duration::from_secs(3 * 60);
 const INDEX_CACHE: u64 = 64 << 20;
 /// Makes guessing slow and is hardly noticed after a mistyped password.
 const AUTH_FAILURE_DELAY: Duration = Duration::from_secs(2);
+/// Enough for most messages, and much less than the 90 s after which systemd kills.
+const DRAIN: Duration = Duration::from_secs(10);
 
 /// Longer than any time-out is of use, and safe to add to any clock.
 const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
@@ -100,11 +102,11 @@ impl Check<'_> {
         if range.contains(&value) {
             return Ok(value);
         }
-        let (low, high) = (range.start(), range.end());
         let message = format!(
-            "\"{}\" is out of range; write {low:?} to {}s",
+            "\"{}\" is out of range; write {}s to {}s",
             text.get_ref(),
-            high.as_secs()
+            range.start().as_secs(),
+            range.end().as_secs()
         );
         Err(self.error(text.span(), message))
     }
@@ -344,6 +346,7 @@ fn limits(
             AUTH_FAILURE_DELAY,
             Duration::ZERO..=Duration::from_secs(60),
         )?,
+        drain: check.duration(table.drain.as_ref(), DRAIN, Duration::ZERO..=LONGEST)?,
     };
     if limits.inactivity < INACTIVITY {
         warnings.push("limits.inactivity is shorter than the 10 minutes that RFC 1939 wants: slow clients may be cut".into());

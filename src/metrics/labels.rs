@@ -66,6 +66,18 @@ label! {
 }
 
 label! {
+    /// What a POP3 client sent that no command allows. (An unknown command is a command: `popbridge_commands_total`.)
+    BadInput {
+        /// A line beyond the limit.
+        LineTooLong = "line_too_long",
+        /// Something in clear behind STLS.
+        BehindStls = "behind_stls",
+        /// A TLS handshake that failed.
+        TlsHandshake = "tls_handshake",
+    }
+}
+
+label! {
     /// Which way bytes went, as the bridge sees it.
     Direction {
         /// To the bridge.

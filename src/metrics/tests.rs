@@ -12,7 +12,7 @@ fn used() -> (Metrics, SessionGuard, ConnectionGuard) {
     metrics.command("RETR", CommandOutcome::Ok, Duration::from_millis(3));
     metrics.login(LoginOutcome::Rejected);
     metrics.client_bytes(Direction::Sent, 512);
-    metrics.bad_input("long_line");
+    metrics.bad_input(BadInput::LineTooLong);
     metrics.index_lookup(IndexLookup::Delta);
     metrics.index_cache(1_600_000, 2);
     let upstream = metrics.upstream("office");
@@ -94,7 +94,7 @@ fn what_happened_is_counted() {
         "popbridge_command_seconds_bucket{command=\"RETR\",le=\"0.005\"} 1",
         "popbridge_logins_total{outcome=\"rejected\"} 1",
         "popbridge_client_bytes_total{direction=\"sent\"} 512",
-        "popbridge_bad_input_total{kind=\"long_line\"} 1",
+        "popbridge_bad_input_total{kind=\"line_too_long\"} 1",
         "popbridge_upstream_connections{upstream=\"office\"} 1",
         "popbridge_upstream_connects_total{outcome=\"ok\",upstream=\"office\"} 1",
         "popbridge_upstream_commands_total{command=\"UID FETCH\",outcome=\"no\",upstream=\"office\"} 1",

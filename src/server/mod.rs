@@ -1,7 +1,8 @@
 //! Listeners: accepts clients, gives each a task of its own, and ends them in order.
 //!
-//! A session that panics is caught and counted here and ends alone. Must not know: POP3, upstreams, mail.
+//! Must not know: POP3, upstreams, mail.
 
+mod sessions;
 pub mod tls;
 
 use std::io;
@@ -10,19 +11,19 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
+use sessions::Sessions;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
-use tokio::task::{JoinError, JoinSet};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
 use tokio_rustls::rustls::ServerConfig;
-use tracing::{Instrument as _, debug, error, info, info_span, warn};
+use tracing::{Instrument as _, debug, info, info_span, warn};
 
-use crate::bridge::{Bridge, Visitor, Wire, serve};
+use crate::bridge::{Bridge, Visitor, Wire, serve, told};
 use crate::config::{Listen, ListenTls};
 use crate::metrics::SessionTls;
 use crate::pop3::{Profile, TlsState};
 
-/// How long sessions may go on with the command they are at when the bridge is told to end.
-const GRACE: Duration = Duration::from_secs(10);
 /// The pause after an accept that failed, so that a lack of descriptors does not become a busy loop.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 /// Refused log-ins before a connection is closed.
@@ -39,7 +40,7 @@ pub struct Server {
 struct Shared {
     bridge: Arc<Bridge>,
     tls: Arc<ServerConfig>,
-    sessions: SessionIds,
+    ids: SessionIds,
 }
 
 impl Server {
@@ -67,12 +68,13 @@ impl Server {
             shared: Arc::new(Shared {
                 bridge,
                 tls,
-                sessions: SessionIds::default(),
+                ids: SessionIds::default(),
             }),
         })
     }
 
-    /// Serves clients until `shutdown` turns true; then accepts no more, lets commands under way finish for ten seconds, and ends.
+    /// Serves clients until `shutdown` turns true; then accepts no more, lets commands under way finish for as long as
+    /// `limits.drain` says, and ends.
     pub async fn run(self, shutdown: watch::Receiver<bool>) {
         let mut tasks = JoinSet::new();
         for (listener, listen) in self.listeners {
@@ -97,7 +99,12 @@ pub async fn bind(address: SocketAddr) -> io::Result<TcpListener> {
             io::ErrorKind::PermissionDenied if address.port() < 1024 => {
                 " (ports below 1024 need root or CAP_NET_BIND_SERVICE)"
             }
+            // Linux has [::] take the IPv4 address, too.
+            io::ErrorKind::AddrInUse if address.ip().is_unspecified() => {
+                " (another program listens there, or the configuration has both [::] and 0.0.0.0 at this port)"
+            }
             io::ErrorKind::AddrInUse => " (another program listens there)",
+            io::ErrorKind::AddrNotAvailable => " (this machine does not have this address)",
             _ => "",
         };
         io::Error::new(
@@ -113,54 +120,27 @@ async fn accept(
     shared: Arc<Shared>,
     mut shutdown: watch::Receiver<bool>,
 ) {
-    let mut sessions = JoinSet::new();
+    let mut sessions = Sessions::new(Arc::clone(shared.bridge.metrics()));
     let ends = shutdown.clone();
     loop {
         tokio::select! {
             accepted = listener.accept() => match accepted {
                 Ok((stream, peer)) => {
-                    let id = shared.sessions.next();
+                    let id = shared.ids.next();
                     let span = info_span!("session", id, %peer);
-                    sessions.spawn(session(stream, peer, Arc::clone(&listen), Arc::clone(&shared), id, ends.clone()).instrument(span));
+                    sessions.start(session(stream, peer, Arc::clone(&listen), Arc::clone(&shared), id, ends.clone()).instrument(span));
                 }
                 Err(error) => {
                     warn!(%error, "cannot accept a connection");
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                 }
             },
-            Some(ended) = sessions.join_next() => note_end(ended, &shared),
+            () = sessions.one_ended() => {}
             () = told(&mut shutdown) => break,
         }
     }
     drop(listener);
-    let drain = async {
-        while let Some(ended) = sessions.join_next().await {
-            note_end(ended, &shared);
-        }
-    };
-    if tokio::time::timeout(GRACE, drain).await.is_err() {
-        warn!(
-            sessions = sessions.len(),
-            "sessions were cut because they did not end in time"
-        );
-        sessions.abort_all();
-    }
-}
-
-/// Waits until the bridge is told to end. The one who tells being gone comes to the same.
-async fn told(shutdown: &mut watch::Receiver<bool>) {
-    let _ = shutdown.wait_for(|ends| *ends).await;
-}
-
-fn note_end(ended: Result<(), JoinError>, shared: &Shared) {
-    if let Err(failure) = ended
-        && failure.is_panic()
-    {
-        shared.bridge.metrics().session_panicked();
-        error!(
-            "a session ended in a panic; this is a defect of the bridge, please report it with the lines above"
-        );
-    }
+    sessions.drain(shared.bridge.limits().drain).await;
 }
 
 async fn session(
@@ -169,7 +149,7 @@ async fn session(
     listen: Arc<Listen>,
     shared: Arc<Shared>,
     id: String,
-    shutdown: watch::Receiver<bool>,
+    mut shutdown: watch::Receiver<bool>,
 ) {
     let metrics = Arc::clone(shared.bridge.metrics());
     // An IPv4 client of an IPv6 listener is an IPv4 client.
@@ -180,17 +160,18 @@ async fn session(
         ListenTls::Off => (TlsState::Absent, SessionTls::None),
     };
     let count = metrics.session_started(count);
-    let mut wire = Wire::new(
-        stream,
-        Arc::clone(&metrics),
-        shared.bridge.limits().inactivity,
-    );
-    if listen.tls == ListenTls::Implicit
-        && let Err(error) = wire.start_tls(Arc::clone(&shared.tls)).await
-    {
-        metrics.bad_input("tls_handshake");
-        debug!(%error, "the TLS handshake failed");
-        return;
+    let limits = shared.bridge.limits();
+    let mut wire = Wire::new(stream, Arc::clone(&metrics), limits.inactivity);
+    if listen.tls == ListenTls::Implicit {
+        let deadline = Instant::now() + limits.login;
+        let started = tokio::select! {
+            started = wire.start_tls(Arc::clone(&shared.tls), deadline) => started,
+            () = told(&mut shutdown) => return,
+        };
+        if let Err(error) = started {
+            debug!(%error, "gone before TLS was active");
+            return;
+        }
     }
     let profile = Profile {
         tls: state,

@@ -181,3 +181,27 @@ fn a_filter_that_would_silence_everything_by_a_typing_error_is_refused() {
     assert!(refused("info,popbridge").contains("\"popbridge\""));
     assert!(refused("popbridge=loud").starts_with("--log: \"popbridge=loud\": "));
 }
+
+#[test]
+fn a_panic_is_one_line_with_its_place_and_without_what_was_worked_on() {
+    let text = logged("error", LogFormat::Json, PLAIN, || {
+        let _span = tracing::info_span!("session", id = "s1").entered();
+        let before = panic::take_hook();
+        panic::set_hook(Box::new(log_panic));
+        let mail = String::from("dear ann");
+        let _ = panic::catch_unwind(|| panic!("this was {mail}"));
+        let _ = panic::catch_unwind(|| panic!("a fixed text"));
+        panic::set_hook(before);
+    });
+    let lines: Vec<serde_json::Value> = text
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert_eq!(lines.len(), 2, "{text}");
+    assert!(!text.contains("dear ann"), "{text}");
+    assert_eq!(lines[1]["fields"]["reason"], "a fixed text");
+    for line in &lines {
+        let place = line["fields"]["place"].as_str().unwrap();
+        assert!(place.starts_with(file!()), "{place}");
+    }
+}

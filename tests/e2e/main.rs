@@ -11,6 +11,14 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod bad_input;
 mod basics;
+mod command_line;
 mod cyrus;
+mod lifecycle;
+mod log_in;
+mod logs;
+mod memory;
+mod patience;
 mod selftest;
+mod traffic;

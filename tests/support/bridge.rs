@@ -23,6 +23,8 @@ pub struct Options {
     environment: Vec<(String, String)>,
     config: Option<String>,
     state: Option<PathBuf>,
+    listeners_of_the_file: bool,
+    text_log: bool,
 }
 
 impl Options {
@@ -39,13 +41,34 @@ impl Options {
         }
     }
 
+    /// One upstream, by a file with these lines under `[limits]`; no pause after a wrong password.
+    pub fn limits(url: &str, limits: &str) -> Self {
+        Self::config(&format!(
+            "[limits]\nauth_failure_delay = \"0s\"\n{limits}\n[upstream.mail]\nurl = \"{url}\"\n"
+        ))
+    }
+
     fn none() -> Self {
         Self {
             arguments: Vec::new(),
             environment: Vec::new(),
             config: None,
             state: None,
+            listeners_of_the_file: false,
+            text_log: false,
         }
+    }
+
+    /// Listens where the file says, which must be on port 0.
+    pub fn listeners_of_the_file(mut self) -> Self {
+        self.listeners_of_the_file = true;
+        self
+    }
+
+    /// Logs as text, for what reads the lines as they are.
+    pub fn text_log(mut self) -> Self {
+        self.text_log = true;
+        self
     }
 
     pub fn argument(mut self, argument: impl Into<String>) -> Self {
@@ -105,16 +128,15 @@ impl Bridge {
         }
         command
             .args(&options.arguments)
+            .args(["--admin", "127.0.0.1:0"])
             .args([
-                "--listen",
-                "127.0.0.1:0",
-                "--tls-listen",
-                "127.0.0.1:0",
-                "--admin",
-                "127.0.0.1:0",
                 "--log-format",
-                "json",
-            ])
+                if options.text_log { "text" } else { "json" },
+            ]);
+        if !options.listeners_of_the_file {
+            command.args(["--listen", "127.0.0.1:0", "--tls-listen", "127.0.0.1:0"]);
+        }
+        command
             .arg("--state")
             .arg(&state)
             .envs(options.environment.iter().map(|(k, v)| (k, v)))
@@ -142,22 +164,31 @@ impl Bridge {
             pop3s_port: 0,
             admin_port: 0,
         };
-        this.pop3_port = this.port_of("pop3");
-        this.pop3s_port = this.port_of("pop3s");
-        this.admin_port = this.port_of("admin");
+        // It is bound last.
+        this.admin_port = this
+            .port_of("admin")
+            .unwrap_or_else(|| panic!("popbridge does not start:\n{}", this.log().join("\n")));
+        this.pop3_port = this.port_of("pop3").unwrap_or_default();
+        this.pop3s_port = this.port_of("pop3s").unwrap_or_default();
         this
     }
 
-    fn port_of(&mut self, kind: &str) -> u16 {
-        let line = self.wait_for_log(&format!("the {kind} listener"), |line| {
-            field(line, "message") == "listening" && field(line, "kind") == kind
-        });
-        let address = field(&line, "address");
-        address
-            .rsplit(':')
-            .next()
-            .and_then(|p| p.parse().ok())
-            .unwrap_or_else(|| panic!("no port in {address:?}"))
+    /// The port of the first listener of a kind.
+    fn port_of(&self, kind: &str) -> Option<u16> {
+        let wanted = |line: &str| {
+            line.contains("listening")
+                && line
+                    .replace("kind=", "\"kind\":")
+                    .contains(&format!("\"kind\":\"{kind}\""))
+        };
+        let line = match kind {
+            "admin" => self.wait_for_line("the admin listener", wanted),
+            _ => self.log().into_iter().find(|line| wanted(line))?,
+        };
+        let address = line.split_once("address")?.1;
+        let (_, port) = address.split_once("127.0.0.1:")?;
+        let digits = port.bytes().take_while(u8::is_ascii_digit).count();
+        port[..digits].parse().ok()
     }
 
     /// A POP3 connection in plain text, greeting read.
@@ -198,15 +229,18 @@ impl Bridge {
 
     /// Waits until a log line satisfies `wanted`, also among those already written, and gives it.
     pub fn wait_for_log(&self, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+        let parsed = |line: &str| serde_json::from_str(line).unwrap_or(Value::Null);
+        parsed(&self.wait_for_line(what, |line| wanted(&parsed(line))))
+    }
+
+    /// The same with the lines as they are.
+    pub fn wait_for_line(&self, what: &str, wanted: impl Fn(&str) -> bool) -> String {
         let deadline = Instant::now() + PATIENCE;
         let mut seen = 0;
         let mut lines = self.log.lines.lock().expect("log");
         loop {
-            for line in &lines[seen..] {
-                let value = serde_json::from_str(line).unwrap_or(Value::Null);
-                if wanted(&value) {
-                    return value;
-                }
+            if let Some(line) = lines[seen..].iter().find(|line| wanted(line)) {
+                return line.clone();
             }
             seen = lines.len();
             let left = deadline.saturating_duration_since(Instant::now());
@@ -240,38 +274,6 @@ impl Bridge {
             .and_then(|c| c.parse().ok())
             .unwrap_or_else(|| panic!("{head:?}"));
         (code, body.to_owned())
-    }
-
-    pub fn metrics(&self) -> String {
-        self.get("/metrics").1
-    }
-
-    /// The sum over all samples of `name` whose label text contains each of `labels` (e.g. `command="stat"`); 0 without any.
-    pub fn metric(&self, name: &str, labels: &[&str]) -> f64 {
-        self.metrics()
-            .lines()
-            .filter_map(|line| sample(line, name, labels))
-            .sum()
-    }
-
-    /// A memory figure of /proc/PID/status in octets, e.g. `VmRSS` or `VmHWM` (the peak).
-    pub fn memory(&self, figure: &str) -> u64 {
-        let status =
-            std::fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("/proc");
-        let line = status
-            .lines()
-            .find(|l| l.starts_with(&format!("{figure}:")))
-            .unwrap_or_else(|| panic!("no {figure}"));
-        line.split_whitespace()
-            .nth(1)
-            .and_then(|kb| kb.parse::<u64>().ok())
-            .expect("kB")
-            * 1024
-    }
-
-    /// Sets VmHWM back to the present VmRSS.
-    pub fn reset_peak_memory(&self) {
-        std::fs::write(format!("/proc/{}/clear_refs", self.pid()), "5").expect("clear_refs");
     }
 
     /// Sends a signal: "TERM", "HUP"...
@@ -342,18 +344,6 @@ pub fn field(line: &Value, name: &str) -> String {
         Some(other) => other.to_string(),
         None => String::new(),
     }
-}
-
-fn sample(line: &str, name: &str, labels: &[&str]) -> Option<f64> {
-    let rest = line.strip_prefix(name)?;
-    let (set, value) = match rest.strip_prefix('{') {
-        Some(rest) => rest.rsplit_once('}')?,
-        None => ("", rest),
-    };
-    if !value.starts_with(' ') || !labels.iter().all(|label| set.contains(label)) {
-        return None;
-    }
-    value.trim().parse().ok()
 }
 
 fn walk(folder: &Path) -> Vec<PathBuf> {

@@ -7,6 +7,7 @@ pub mod certs;
 pub mod cyrus;
 pub mod dovecot;
 pub mod fake_mailbox;
+pub mod figures;
 pub mod imap;
 pub mod imap_peer;
 pub mod mail;
