@@ -19,7 +19,8 @@ fail() {
 }
 
 scripts/install-deps.sh demo
-cargo build --quiet
+step "Building popbridge (a minute or three the first time)"
+cargo build
 popbridge=${CARGO_TARGET_DIR:-target}/debug/popbridge
 
 dir=$(mktemp -d "${TMPDIR:-/tmp}/popbridge-demo.XXXXXX")

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs all tests and ends with one line of counts: "N passed, N failed". Exit code: cargo's.
 set -uo pipefail
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/.." || exit
 
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT

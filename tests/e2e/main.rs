@@ -13,12 +13,17 @@ mod support;
 
 mod bad_input;
 mod basics;
+mod clients;
 mod command_line;
 mod cyrus;
 mod lifecycle;
 mod log_in;
 mod logs;
 mod memory;
+mod oracle;
+mod oracle_stream;
+mod oracle_talk;
 mod patience;
+mod peer_selftest;
 mod selftest;
 mod traffic;

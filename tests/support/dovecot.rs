@@ -135,9 +135,10 @@ impl Dovecot {
         format!("imap://127.0.0.1:{}", self.imap_port)
     }
 
-    /// Everything Dovecot has logged so far.
+    /// Everything Dovecot has logged so far, behind what it said about its configuration.
     pub fn log(&self) -> String {
-        std::fs::read_to_string(self.tree.join("log")).unwrap_or_default()
+        let read = |name| std::fs::read_to_string(self.tree.join(name)).unwrap_or_default();
+        read("stderr") + &read("log")
     }
 
     /// An orderly end: clients see the connections closed.
@@ -167,6 +168,7 @@ impl Dovecot {
 
     fn try_launch(&mut self) -> bool {
         let config = self.tree.write("dovecot.conf", &self.configuration());
+        let stderr = std::fs::File::create(self.tree.join("stderr")).expect("a file");
         let mut command = Command::new(&self.program);
         command
             .arg("-F")
@@ -174,7 +176,7 @@ impl Dovecot {
             .arg(config)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
-            .stderr(Stdio::null());
+            .stderr(stderr);
         self.account.adopt(&mut command);
         let mut process = Process::spawn("dovecot", &mut command, self.tree.path());
         for port in [
@@ -198,10 +200,6 @@ impl Dovecot {
 
     fn configuration(&self) -> String {
         let version = output_of(&self.program, &["--version"]);
-        assert!(
-            version.starts_with("2.3."),
-            "the test configuration is written for Dovecot 2.3, this is {version}"
-        );
         let Account { user, group, .. } = &self.account;
         let capability = self
             .options
@@ -209,7 +207,12 @@ impl Dovecot {
             .as_ref()
             .map(|c| format!("imap_capability = {c}"))
             .unwrap_or_default();
-        CONFIGURATION
+        let template = if version.starts_with("2.3.") {
+            include_str!("dovecot-2.3.conf")
+        } else {
+            include_str!("dovecot-2.4.conf")
+        };
+        template
             .replace("@dir@", &self.tree.path().display().to_string())
             .replace("@user@", user)
             .replace("@group@", group)
@@ -236,92 +239,3 @@ impl Drop for Dovecot {
         }
     }
 }
-
-// No chroots and one account for everything: what an ordinary user can run. The penalties for failed log-ins are off
-// because all tests come from one address.
-const CONFIGURATION: &str = "
-base_dir = @dir@/run
-state_dir = @dir@/run
-log_path = @dir@/log
-protocols = imap pop3
-listen = 127.0.0.1
-default_internal_user = @user@
-default_internal_group = @group@
-default_login_user = @user@
-first_valid_uid = 1
-mail_uid = @user@
-mail_gid = @group@
-mail_location = maildir:~/Maildir
-mail_fsync = never
-mail_max_userip_connections = 0
-mail_log_prefix = \"%s(%u): \"
-auth_mechanisms = plain login
-auth_failure_delay = 0
-disable_plaintext_auth = no
-ssl = yes
-ssl_cert = <@dir@/cert.pem
-ssl_key = <@dir@/key.pem
-pop3_lock_session = no
-default_vsz_limit = 2G
-@capability@
-passdb {
-  driver = static
-  args = password=pw
-}
-userdb {
-  driver = static
-  args = uid=@user@ gid=@group@ home=@dir@/mail/%u
-}
-namespace inbox {
-  inbox = yes
-  mailbox Trash {
-    auto = subscribe
-    special_use = \\Trash
-  }
-}
-service anvil {
-  chroot =
-  unix_listener anvil-auth-penalty {
-    mode = 0
-  }
-}
-service stats {
-  chroot =
-}
-service auth {
-  client_limit = 8000
-}
-service imap-login {
-  chroot =
-  service_count = 0
-  client_limit = 2000
-  inet_listener imap {
-    port = @imap@
-  }
-  inet_listener imaps {
-    port = @imaps@
-    ssl = yes
-  }
-}
-service pop3-login {
-  chroot =
-  service_count = 0
-  client_limit = 2000
-  inet_listener pop3 {
-    port = @pop3@
-  }
-  inet_listener pop3s {
-    port = @pop3s@
-    ssl = yes
-  }
-}
-service imap {
-  process_limit = 500
-  service_count = 100
-}
-service pop3 {
-  process_limit = 500
-  service_count = 100
-}
-@extra@
-";

@@ -118,8 +118,7 @@ impl Peer {
         })
     }
 
-    /// Replaces the whole conversation. In the script, [`Conn::serve`]-like default behaviour is not available; `?` ends it when
-    /// the client is gone.
+    /// Replaces the whole conversation, from the greeting on. In the script `?` ends it when the client is gone.
     pub fn script(
         mut self,
         script: impl Fn(&mut Conn) -> Option<()> + Send + Sync + 'static,
