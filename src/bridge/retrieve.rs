@@ -160,6 +160,10 @@ impl Answer<'_> {
             }
         }
         if !self.begun {
+            if self.body.size > 0 && part != Part::Header {
+                // Some upstreams list a message and give an empty one for it: no client may take that for the message.
+                return Ok(Err(Error::MessageGone));
+            }
             self.begun = true;
             self.session.body_starts(self.body, &mut wire.out);
         }

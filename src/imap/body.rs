@@ -5,12 +5,12 @@
 //! Must not know: dots, lines, or who reads.
 
 use bytes::Bytes;
-use imap_proto::{AttributeValue, Response as Parsed};
+use imap_proto::{AttributeValue, MessageSection, SectionPath};
 
 use super::connection::{Connection, Pending, Response};
 use super::error::Error;
-use super::set;
 use super::transport::Line;
+use super::{grammar, set};
 use crate::maildrop::Uid;
 
 /// What of a message is wanted.
@@ -38,15 +38,27 @@ impl Part {
         }
     }
 
-    /// Whether an answer with this origin (RFC 3501, 7.4.2: `BODY[]<origin>`) is the part. Some upstreams answer a range from 0
-    /// with the whole message and no origin; from anywhere else that would be the wrong bytes.
-    fn fits(self, origin: Option<u32>) -> bool {
+    /// Whether an answer's section is this part's.
+    fn is_of(self, section: Option<&SectionPath>) -> bool {
+        match self {
+            Self::Whole | Self::Range { .. } => section.is_none(),
+            Self::Header => section == Some(&SectionPath::Full(MessageSection::Header)),
+        }
+    }
+
+    /// Whether `octets` with this origin (RFC 3501, 7.4.2: `BODY[]<origin>`) are the part. Some upstreams answer a range with the
+    /// whole message, with or without an origin; where the range does not begin at 0 these would be the wrong bytes.
+    fn fits(self, origin: Option<u32>, octets: usize) -> bool {
         match self {
             Self::Whole | Self::Header => origin.is_none_or(|at| at == 0),
-            Self::Range { offset, .. } => {
-                origin == Some(offset) || (offset == 0 && origin.is_none())
-            }
+            Self::Range { offset: 0, .. } => origin.is_none_or(|at| at == 0),
+            Self::Range { offset, length } => origin == Some(offset) && octets <= length as usize,
         }
+    }
+
+    /// Whether so many octets, which fit, are more than was asked for: then they are the whole message.
+    fn is_exceeded_by(self, octets: usize) -> bool {
+        matches!(self, Self::Range { length, .. } if octets > length as usize)
     }
 }
 
@@ -60,9 +72,10 @@ pub struct Body<'a> {
 pub struct BodyStart {
     pending: Pending,
     uid: Uid,
+    part: Part,
     /// Whether the UID was named before the literal; else it must be named behind it.
     named: bool,
-    /// The part came without an origin although a range was asked for.
+    /// The whole message came although a range was asked for.
     whole_instead: bool,
     state: State,
 }
@@ -92,16 +105,14 @@ impl Connection {
             .begin(name, &format!("UID FETCH {uid} (UID {})", part.item()))
             .await?;
         match self.body_head(&pending, uid, part).await {
-            Ok(Some((state, head))) => {
-                let whole_instead = matches!(part, Part::Range { .. }) && head.origin.is_none();
-                Ok(BodyStart {
-                    pending,
-                    uid,
-                    named: head.uid.is_some(),
-                    whole_instead,
-                    state,
-                })
-            }
+            Ok(Some((state, octets, named))) => Ok(BodyStart {
+                pending,
+                uid,
+                part,
+                named,
+                whole_instead: part.is_exceeded_by(octets),
+                state,
+            }),
             Ok(None) => Err(Error::MessageGone),
             // A refusal was booked when it was read.
             Err(error @ Error::Refused { .. }) => Err(error),
@@ -120,13 +131,14 @@ impl Connection {
         }
     }
 
-    /// Reads up to the bytes of the body; `None` where the command ended without any.
+    /// Reads up to the bytes of the body; gives their number and whether the UID was named already, or `None` where the command
+    /// ended without a body.
     async fn body_head(
         &mut self,
         pending: &Pending,
         uid: Uid,
         part: Part,
-    ) -> Result<Option<(State, Head)>, Error> {
+    ) -> Result<Option<(State, usize, bool)>, Error> {
         loop {
             let line = match self.response(&pending.tag).await? {
                 Response::Tagged(reply) => {
@@ -148,29 +160,38 @@ impl Connection {
                 self.transport().whole(line).await?;
                 continue;
             }
-            let (text, streamed) = head_of(&line);
-            let head = Head::read(&text)?;
-            if !head.has_body {
-                self.transport().whole(line).await?;
+            let Some(head) = Head::read(&closed(&line), part) else {
+                if line.literal.is_some() || memchr::memmem::find(&line.content, b"BODY").is_some()
+                {
+                    return Err(Error::Protocol("a FETCH response"));
+                }
+                // News in a grammar of its own is nothing to us.
                 continue;
-            }
+            };
+            let octets = match (head.bodies, line.literal) {
+                (0, _) => {
+                    self.transport().whole(line).await?;
+                    continue;
+                }
+                (1, Some(octets)) if head.ends_in_body => octets as usize,
+                (1, None) => head.quoted.as_ref().map_or(0, Bytes::len),
+                _ => return Err(Error::Protocol("more strings than were asked for")),
+            };
             if head.uid.is_some_and(|other| other != uid) {
                 return Err(Error::Protocol("the body of another message"));
             }
-            if !part.fits(head.origin) {
+            if !part.fits(head.origin, octets) {
                 return Err(Error::Protocol("another part of the message"));
             }
-            if streamed {
-                return Ok(Some((
-                    State::Literal(line.content[..line.before_literal].to_vec()),
-                    head,
-                )));
-            }
-            match head.quoted.clone() {
-                Some(bytes) => return Ok(Some((State::Quoted(bytes), head))),
+            let state = if line.literal.is_some() {
+                State::Literal(line.content[..line.before_literal].to_vec())
+            } else if let Some(bytes) = head.quoted {
+                State::Quoted(bytes)
+            } else {
                 // BODY[] NIL: the upstream lists the message and has nothing to give for it.
-                None => continue,
-            }
+                continue;
+            };
+            return Ok(Some((state, octets, head.uid.is_some())));
         }
     }
 }
@@ -233,7 +254,9 @@ impl Body<'_> {
         text.extend_from_slice(b"{0}\r\n");
         let line = self.connection.transport().line().await?;
         text.extend_from_slice(&self.connection.transport().whole(line).await?);
-        let head = Head::read(&text)?;
+        let head = Head::read(&text, self.start.part)
+            .filter(|head| head.bodies == 1)
+            .ok_or(Error::Protocol("what follows a body"))?;
         match head.uid {
             Some(uid) if uid == self.start.uid => Ok(()),
             Some(_) => Err(Error::Protocol("the body of another message")),
@@ -271,40 +294,51 @@ impl Body<'_> {
 #[derive(Debug, Default)]
 struct Head {
     uid: Option<Uid>,
-    has_body: bool,
+    /// Items that are the part that was asked for.
+    bodies: usize,
+    /// The last item is one of them.
+    ends_in_body: bool,
     origin: Option<u32>,
+    /// The body, where it is a string; empty for a literal that was left out.
     quoted: Option<Bytes>,
 }
 
 impl Head {
-    fn read(text: &[u8]) -> Result<Self, Error> {
-        let Ok((_, Parsed::Fetch(_, attributes))) = Parsed::parse(text) else {
-            return Err(Error::Protocol("a FETCH response"));
-        };
+    /// `None` where the response is not understood.
+    fn read(text: &[u8], part: Part) -> Option<Self> {
+        let (_, items) = grammar::fetch(text)?;
         let mut head = Self::default();
-        for attribute in attributes {
-            match attribute {
+        for item in items {
+            head.ends_in_body = false;
+            match item {
                 AttributeValue::Uid(uid) => head.uid = Uid::new(uid),
-                AttributeValue::BodySection { index, data, .. } => {
-                    head.has_body = true;
+                AttributeValue::BodySection {
+                    section,
+                    index,
+                    data,
+                } if part.is_of(section.as_ref()) => {
+                    head.bodies += 1;
+                    head.ends_in_body = true;
                     head.origin = index;
-                    head.quoted = data.map(|bytes| Bytes::copy_from_slice(&bytes));
+                    head.quoted = data.map(|bytes| grammar::unescaped(&bytes).into());
                 }
                 _ => {}
             }
         }
-        Ok(head)
+        Some(head)
     }
 }
 
-/// The response's text up to a literal, closed as if the literal were empty and the last item; the flag says whether there is one.
-fn head_of(line: &Line) -> (Vec<u8>, bool) {
+/// The response's text up to a literal, closed as if the literal were empty and the last item.
+fn closed(line: &Line) -> Vec<u8> {
     let mut text = line.content[..line.before_literal].to_vec();
-    let streamed = line.literal.is_some();
-    text.extend_from_slice(if streamed {
+    text.extend_from_slice(if line.literal.is_some() {
         &b"{0}\r\n)\r\n"[..]
     } else {
         b"\r\n"
     });
-    (text, streamed)
+    text
 }
+
+#[cfg(test)]
+mod tests;

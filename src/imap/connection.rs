@@ -132,7 +132,17 @@ impl Connection {
                 .send("EXAMINE", &format!("EXAMINE {}", quoted(folder)))
                 .await?;
             self.transport().uncork().await?;
-            self.qresync = self.finish_any(&enabling, |_| Ok(())).await?.is_ok();
+            let mut enabled = false;
+            self.finish_any(&enabling, |untagged| {
+                if let Untagged::Data(data) = untagged
+                    && set::is(data, b"ENABLED")
+                {
+                    enabled |= Capabilities::parse(data.trim_ascii_end()).has("QRESYNC");
+                }
+                Ok(())
+            })
+            .await?;
+            self.qresync = enabled;
             self.clean = false; // EXAMINE is still under way
             return self.finish_select(selecting, folder).await;
         }

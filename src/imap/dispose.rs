@@ -8,6 +8,7 @@ use std::fmt;
 
 use super::connection::{Connection, quoted};
 use super::error::Error;
+use super::reply::{Condition, Reply};
 use super::set::uid_sets;
 use crate::maildrop::{Uid, UidValidity};
 use crate::policy::{Dispose, DisposeRule};
@@ -61,7 +62,14 @@ impl Connection {
             ));
         }
         if selected.read_only {
-            return Err(Error::NoSafeRemoval);
+            return Err(Error::Refused {
+                command: "SELECT",
+                reply: Reply::ours(
+                    Condition::No,
+                    "NOPERM",
+                    "the folder can only be read; nothing was removed",
+                ),
+            });
         }
         let sets = uid_sets(uids);
         match &removal {

@@ -44,6 +44,8 @@ pub enum Error {
     NoSafeRemoval,
     /// A configured or special-use folder does not exist.
     NoSuchFolder(String),
+    /// The upstream lacks an extension that the configuration relies on; the text names both.
+    Lacks(&'static str),
 }
 
 /// What a caller makes of an [`Error`].
@@ -71,10 +73,14 @@ impl Error {
             | Self::Protocol(_)
             | Self::TooLong(_)
             | Self::Inconsistent(_) => Nature::Temporary,
-            Self::Insecure(_) | Self::NoSafeRemoval | Self::NoSuchFolder(_) => Nature::Permanent,
+            Self::Insecure(_) | Self::NoSafeRemoval | Self::NoSuchFolder(_) | Self::Lacks(_) => {
+                Nature::Permanent
+            }
             Self::LoginRefused(reply) => login_nature(reply),
             Self::Refused { reply, .. } => match reply.code_name() {
                 Some("NOPERM" | "NONEXISTENT" | "PRIVACYREQUIRED" | "CANNOT") => Nature::Permanent,
+                // Exchange Online, after a log-in with a wrong scope, or without a licence or the permission.
+                _ if reply.mentions("authenticated but not connected") => Nature::Permanent,
                 _ => Nature::Temporary,
             },
             Self::MessageGone => Nature::Message,
@@ -93,6 +99,7 @@ fn login_nature(reply: &Reply) -> Nature {
         return Nature::Temporary;
     }
     match reply.code_name() {
+        None if sounds_temporary(reply) => Nature::Temporary,
         None | Some("AUTHENTICATIONFAILED" | "AUTHORIZATIONFAILED" | "EXPIRED") => {
             Nature::Credentials
         }
@@ -103,6 +110,14 @@ fn login_nature(reply: &Reply) -> Nature {
         }
         Some(_) => Nature::Temporary,
     }
+}
+
+/// What upstreams without response codes say when it is not the password. Exchange: "Request is throttled. Suggested Backoff Time: ...",
+/// "Server Unavailable. 15"; others: "Too many connections", "Temporary authentication failure", "try again later".
+fn sounds_temporary(reply: &Reply) -> bool {
+    ["throttl", "unavailable", "too many", "temporar", "later"]
+        .iter()
+        .any(|word| reply.mentions(word))
 }
 
 impl fmt::Display for Error {
@@ -125,6 +140,7 @@ impl fmt::Display for Error {
                  expunge_without_uidplus = true accepts that EXPUNGE also removes what others marked \\Deleted",
             ),
             Self::NoSuchFolder(name) => write!(f, "there is no folder {name}"),
+            Self::Lacks(what) => write!(f, "the upstream lacks {what}"),
         }
     }
 }

@@ -7,7 +7,7 @@ use imap_proto::{MailboxDatum, NameAttribute, Response as Parsed};
 
 use super::connection::{Connection, Untagged, quoted};
 use super::error::Error;
-use super::set;
+use super::{grammar, set};
 use crate::policy::Trash;
 
 /// One line of LIST.
@@ -90,14 +90,18 @@ impl Connection {
 }
 
 fn folder(data: &[u8]) -> Result<Folder, Error> {
-    let Ok((_, Parsed::MailboxData(MailboxDatum::List(listed)))) = Parsed::parse(data) else {
+    let Some(Parsed::MailboxData(MailboxDatum::List(listed))) = grammar::read(data) else {
         return Err(Error::Protocol("a LIST response"));
     };
     let attributes = listed.name_attributes.iter().map(attribute).collect();
-    Ok(Folder {
-        name: listed.name.into_owned(),
-        attributes,
-    })
+    // The grammar does not tell a quoted name from a literal, in which a backslash is a backslash.
+    let literal = memchr::memmem::find(data, b"}\r\n").is_some();
+    let name = if data.trim_ascii_end().ends_with(b"\"") && !literal {
+        String::from_utf8_lossy(&grammar::unescaped(listed.name.as_bytes())).into_owned()
+    } else {
+        listed.name.into_owned()
+    };
+    Ok(Folder { name, attributes })
 }
 
 fn attribute(attribute: &NameAttribute<'_>) -> String {
@@ -180,5 +184,16 @@ mod tests {
             "Trash"
         );
         assert!(folder(b"* LIST nonsense\r\n").is_err());
+    }
+
+    #[test]
+    fn a_quoted_name_is_unescaped_and_a_literal_is_not() {
+        let name = |line: &str| folder(line.as_bytes()).unwrap().name;
+        assert_eq!(
+            name("* LIST () \"/\" \"a \\\"b\\\" \\\\c\"\r\n"),
+            "a \"b\" \\c"
+        );
+        assert_eq!(name("* LIST () \"\\\\\" {5}\r\na\\\"b\"\r\n"), "a\\\"b\"");
+        assert_eq!(name("* LIST () NIL INBOX\r\n"), "INBOX");
     }
 }

@@ -5,22 +5,16 @@
 //! Listing uses `UID FETCH`, never SEARCH (which 100,000 messages make one line).
 //! Must not know: where lists are kept, POP3, or UIDLs.
 
-use std::ops::RangeInclusive;
 use std::sync::Arc;
 
-use imap_proto::{AttributeValue, Response as Parsed};
-
 use super::connection::{Connection, Selected, Untagged};
-use super::date::internal_date;
 use super::error::Error;
-use super::set;
+use super::rows::{Rows, Wanted};
 use super::table::{Put, Table};
-use crate::maildrop::{Index, Message, Uid};
+use crate::maildrop::{Index, Uid};
 
 /// How often a list is asked for again because messages came or went meanwhile.
 const ROUNDS: usize = 5;
-/// Positions that may be expunged during one command before it is asked for again from the start.
-const EXPUNGES: usize = 1000;
 
 /// How a list came about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +39,11 @@ pub async fn refresh(
     known: Option<Arc<Index>>,
     gm_msgids: bool,
 ) -> Result<(Arc<Index>, Listed), Error> {
+    if gm_msgids && !connection.capabilities().has("X-GM-EXT-1") {
+        return Err(Error::Lacks(
+            "X-GM-EXT-1, without which there are no UIDLs of the configured format",
+        ));
+    }
     let selected = connection.examine(folder, known.is_some()).await?;
     let mut view = View {
         connection,
@@ -96,25 +95,6 @@ struct View<'a> {
     gm_msgids: bool,
 }
 
-/// One message as FETCH told it.
-#[derive(Clone, Copy, Debug)]
-struct Row {
-    position: u32,
-    uid: Uid,
-    size: Option<u32>,
-    date: Option<i64>,
-    gm_msgid: Option<u64>,
-}
-
-/// What one FETCH command told.
-#[derive(Default)]
-struct Rows {
-    rows: Vec<Row>,
-    /// Messages that went while the command ran: positions and counts from before say nothing any more.
-    went: usize,
-    vanished: Vec<RangeInclusive<u32>>,
-}
-
 impl View<'_> {
     /// Lists everything.
     async fn all(&mut self, selected: &Selected) -> Result<Index, Error> {
@@ -131,8 +111,8 @@ impl View<'_> {
                 table = Table::default();
                 continue;
             }
-            for row in told.rows.iter().filter_map(|row| self.message(row)) {
-                table.put(row.0, row.1);
+            for row in told.rows {
+                table.put(row.message, row.gm_msgid);
             }
             if table.len() == before || table.len() > self.exists as usize {
                 table = Table::default();
@@ -154,23 +134,29 @@ impl View<'_> {
     ) -> Result<Result<Index, &'static str>, Error> {
         let mut table = Table::of(known);
         let last = table.last_uid().map_or(0, Uid::get);
-        let mut went = 0;
+        let mut in_place = true;
         if self.exists > 0 {
             // From the last known message on: its date and size say whether it is still the same one. `*` is always among them.
             let told = self.fetch(last.max(1)).await?;
-            went = told.went;
-            for (message, gm_msgid) in told.rows.iter().filter_map(|row| self.message(row)) {
-                match table.put(message, gm_msgid) {
+            for row in &told.rows {
+                match table.put(row.message, row.gm_msgid) {
                     Put::Changed => return Ok(Err("a known UID has another date or size")),
-                    Put::New if message.uid.get() < last => {
+                    Put::New if row.message.uid.get() < last => {
                         return Ok(Err("an unknown UID below the last known one"));
                     }
                     Put::New | Put::Same => {}
                 }
             }
+            // As many messages as EXISTS says may still be others, should one have gone and another not have been told.
+            in_place = told.went == 0
+                && !told.rows.is_empty()
+                && told
+                    .rows
+                    .iter()
+                    .all(|row| table.position(row.message.uid) == Some(row.position as usize));
         }
         let exists = self.exists as usize;
-        if exists == table.len() && went == 0 {
+        if exists == table.len() && in_place {
             return Ok(Ok(self.index(table, selected)));
         }
         if exists > table.len() {
@@ -188,22 +174,25 @@ impl View<'_> {
     ) -> Result<Result<Index, &'static str>, Error> {
         if let (Some(modseq), true) = (known.highest_modseq, self.connection.has_qresync()) {
             let command = format!("UID FETCH 1:* (UID) (CHANGEDSINCE {modseq} VANISHED)");
-            let mut gone = self.run("FETCH vanished", &command).await?.vanished;
-            let mut left = table.clone();
-            left.drop_ranges(&mut gone);
-            if left.len() == self.exists as usize {
-                return Ok(Ok(self.index(left, selected)));
+            match self.run("FETCH vanished", &command, Wanted::Vanished).await {
+                Ok(mut told) => {
+                    let mut left = table.clone();
+                    left.drop_ranges(&mut told.vanished);
+                    if left.len() == self.exists as usize {
+                        return Ok(Ok(self.index(left, selected)));
+                    }
+                }
+                // The UIDs tell the same.
+                Err(Error::Refused { .. }) => {}
+                Err(error) => return Err(error),
             }
         }
         let mut uids = Vec::new();
         if self.exists > 0 {
-            uids.extend(
-                self.run("FETCH uids", "UID FETCH 1:* (UID)")
-                    .await?
-                    .rows
-                    .iter()
-                    .map(|row| row.uid),
-            );
+            let told = self
+                .run("FETCH uids", "UID FETCH 1:* (UID)", Wanted::Uids)
+                .await?;
+            uids.extend(told.rows.iter().map(|row| row.message.uid));
             uids.sort_unstable();
             uids.dedup();
         }
@@ -223,46 +212,29 @@ impl View<'_> {
         } else {
             "UID RFC822.SIZE INTERNALDATE"
         };
-        self.run("FETCH list", &format!("UID FETCH {from}:* ({items})"))
-            .await
+        let wanted = Wanted::Messages {
+            gm_msgids: self.gm_msgids,
+        };
+        let command = format!("UID FETCH {from}:* ({items})");
+        self.run("FETCH list", &command, wanted).await
     }
 
-    /// Runs a FETCH, keeping EXISTS and positions true to what is expunged and what arrives meanwhile.
-    async fn run(&mut self, name: &'static str, command: &str) -> Result<Rows, Error> {
-        let mut told = Rows::default();
-        let exists = &mut self.exists;
+    /// Runs a FETCH, keeping EXISTS true to what is expunged and what arrives meanwhile.
+    async fn run(
+        &mut self,
+        name: &'static str,
+        command: &str,
+        wanted: Wanted,
+    ) -> Result<Rows, Error> {
+        let mut told = Rows::new(wanted, self.exists);
         self.connection
-            .command(name, command, |untagged| {
-                let Untagged::Data(response) = untagged else {
-                    return Ok(());
-                };
-                if set::is_fetch(response) {
-                    // Without a UID it is news of somebody's flags.
-                    told.rows.extend(row(response)?);
-                } else if let Some(count) = set::exists(response) {
-                    *exists = count;
-                } else if let Some(position) = set::expunge(response) {
-                    *exists = exists.saturating_sub(1);
-                    told.expunge(position)?;
-                } else if set::is(response, b"VANISHED") {
-                    *exists = exists.saturating_sub(told.vanish(response)?);
-                }
-                Ok(())
+            .command(name, command, |untagged| match untagged {
+                Untagged::Data(response) => told.note(response),
+                Untagged::Status(_) => Ok(()),
             })
             .await?;
+        self.exists = told.exists;
         Ok(told)
-    }
-
-    /// The message of a row. A row without size and date is news of somebody's flags and not what was asked for; should it be the
-    /// upstream's idea of an answer, the count will not add up.
-    fn message(&self, row: &Row) -> Option<(Message, u64)> {
-        let message = Message {
-            uid: row.uid,
-            size: row.size?,
-            internal_date: row.date?,
-        };
-        let gm_msgid = if self.gm_msgids { row.gm_msgid? } else { 0 };
-        Some((message, gm_msgid))
     }
 
     fn index(&self, table: Table, selected: &Selected) -> Index {
@@ -280,62 +252,4 @@ impl View<'_> {
             gm_msgids,
         }
     }
-}
-
-impl Rows {
-    fn expunge(&mut self, position: u32) -> Result<(), Error> {
-        self.went += 1;
-        if self.went > EXPUNGES {
-            return Err(Error::Inconsistent(
-                "too many messages went while they were listed",
-            ));
-        }
-        self.rows.retain(|row| row.position != position);
-        for row in self.rows.iter_mut().filter(|row| row.position > position) {
-            row.position -= 1;
-        }
-        Ok(())
-    }
-
-    /// Notes what vanished; gives how many fewer messages EXISTS counts from now on (RFC 7162, 3.2.10: none for EARLIER).
-    fn vanish(&mut self, response: &[u8]) -> Result<u32, Error> {
-        let Ok((_, Parsed::Vanished { earlier, uids })) = Parsed::parse(response) else {
-            return Err(Error::Protocol("a VANISHED response"));
-        };
-        let count = uids
-            .iter()
-            .map(|range| u64::from(range.end().abs_diff(*range.start())) + 1)
-            .sum::<u64>();
-        self.rows
-            .retain(|row| !uids.iter().any(|range| range.contains(&row.uid.get())));
-        self.vanished.extend(uids);
-        if earlier {
-            return Ok(0);
-        }
-        self.went += 1;
-        Ok(u32::try_from(count).unwrap_or(u32::MAX))
-    }
-}
-
-fn row(response: &[u8]) -> Result<Option<Row>, Error> {
-    let Ok((_, Parsed::Fetch(position, attributes))) = Parsed::parse(response) else {
-        return Err(Error::Protocol("a FETCH response"));
-    };
-    let (mut uid, mut size, mut date, mut gm_msgid) = (None, None, None, None);
-    for attribute in attributes {
-        match attribute {
-            AttributeValue::Uid(value) => uid = Uid::new(value),
-            AttributeValue::Rfc822Size(value) => size = Some(value),
-            AttributeValue::InternalDate(text) => date = internal_date(&text),
-            AttributeValue::GmailMsgId(value) => gm_msgid = Some(value),
-            _ => {}
-        }
-    }
-    Ok(uid.map(|uid| Row {
-        position,
-        uid,
-        size,
-        date,
-        gm_msgid,
-    }))
 }

@@ -44,6 +44,14 @@ impl Table {
         self.messages.last().map(|message| message.uid)
     }
 
+    /// The position of a message, counted from 1.
+    pub(super) fn position(&self, uid: Uid) -> Option<usize> {
+        self.messages
+            .binary_search_by_key(&uid, |known| known.uid)
+            .ok()
+            .map(|at| at + 1)
+    }
+
     /// Notes a message; one that was there stays as it was.
     pub(super) fn put(&mut self, message: Message, gm_msgid: u64) -> Put {
         // Rows come in order, so that this is the usual case.

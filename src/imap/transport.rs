@@ -18,9 +18,10 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use zeroize::Zeroize;
 
 use super::Observer;
+use super::digest::Digest;
 use super::error::Error;
 use super::frame::{FrameError, Framer};
-use super::reply::{Capabilities, Condition, Reply, split_word};
+use super::reply::{Capabilities, Reply};
 
 /// The longest line before the log-in. A greeting or a capability list is a few hundred bytes.
 const LINE_LIMIT_BEFORE_LOGIN: usize = 16 * 1024;
@@ -65,19 +66,7 @@ pub(super) struct Transport {
     written: usize,
     /// Flushes are put off, so that several commands leave together.
     corked: bool,
-    login: LoginView,
-}
-
-/// What the log-in left behind for us, and what the IMAP crate is given to read meanwhile.
-#[derive(Default)]
-struct LoginView {
-    done: bool,
-    handed_over: Vec<u8>,
-    handed: usize,
-    awaited_tag: Vec<u8>,
-    tagged: Option<Reply>,
-    capabilities: Option<Capabilities>,
-    trouble: Option<Error>,
+    login: Digest,
 }
 
 impl fmt::Debug for Transport {
@@ -107,7 +96,7 @@ impl Transport {
             output: Vec::new(),
             written: 0,
             corked: false,
-            login: LoginView::default(),
+            login: Digest::default(),
         }
     }
 
@@ -287,61 +276,9 @@ impl Transport {
             if line.literal.is_some() {
                 return Poll::Ready(Err(Error::Protocol("a literal before the log-in")));
             }
-            if self.digest(&line.content)? {
+            if self.login.note(&line.content)? {
                 return Poll::Ready(Ok(()));
             }
-        }
-    }
-
-    /// Notes what a line says and leaves a digest for the IMAP crate; false where it need not see it.
-    fn digest(&mut self, line: &[u8]) -> Result<bool, Error> {
-        if line.first() == Some(&b'+') {
-            self.login.handed_over.extend_from_slice(b"+ \r\n");
-            return Ok(true);
-        }
-        let (tag, rest) = split_word(line);
-        if tag == b"*" {
-            self.note_untagged(rest)?;
-            return Ok(false);
-        }
-        let reply = Reply::parse(rest).ok_or(Error::Protocol("a line that is no response"))?;
-        if tag != self.login.awaited_tag {
-            // An answer to a command that was never sent is somebody else's (RFC 9051, 11.3: response injection).
-            return Err(Error::Protocol("an answer that nobody asked for"));
-        }
-        if let Some(words) = reply.code_args("CAPABILITY") {
-            self.login.capabilities = Some(Capabilities::parse(words.as_bytes()));
-        }
-        self.login.handed_over.extend_from_slice(tag);
-        self.login
-            .handed_over
-            .extend_from_slice(match reply.condition() {
-                Condition::Ok => b" OK done\r\n",
-                Condition::Bad => b" BAD bad\r\n",
-                _ => b" NO no\r\n",
-            });
-        self.login.tagged = Some(reply);
-        Ok(true)
-    }
-
-    fn note_untagged(&mut self, rest: &[u8]) -> Result<(), Error> {
-        let (word, words) = split_word(rest);
-        if word.eq_ignore_ascii_case(b"CAPABILITY") {
-            self.login.capabilities = Some(Capabilities::parse(words));
-        }
-        match Reply::parse(rest) {
-            Some(reply) if reply.condition() == Condition::Bye => Err(Error::Bye(reply)),
-            _ => Ok(()),
-        }
-    }
-
-    /// The tag of the command that is about to leave; continuations have no space and thus no tag.
-    fn note_tag(&mut self) {
-        if let Some(space) = memchr::memchr(b' ', &self.output) {
-            self.login.awaited_tag.clear();
-            self.login
-                .awaited_tag
-                .extend_from_slice(&self.output[..space]);
         }
     }
 }
@@ -358,19 +295,14 @@ impl AsyncRead for Transport {
                 "responses are read from the transport after the log-in",
             )));
         }
-        if this.login.handed == this.login.handed_over.len() {
-            this.login.handed_over.clear();
-            this.login.handed = 0;
-            if let Err(error) = ready!(this.poll_login_line(cx)) {
-                let shown = io::Error::other(error.to_string());
-                this.login.trouble = Some(error);
-                return Poll::Ready(Err(shown));
-            }
+        if this.login.is_read()
+            && let Err(error) = ready!(this.poll_login_line(cx))
+        {
+            let shown = io::Error::other(error.to_string());
+            this.login.trouble = Some(error);
+            return Poll::Ready(Err(shown));
         }
-        let rest = &this.login.handed_over[this.login.handed..];
-        let n = rest.len().min(buf.remaining());
-        buf.put_slice(&rest[..n]);
-        this.login.handed += n;
+        this.login.read(buf);
         Poll::Ready(Ok(()))
     }
 }
@@ -391,7 +323,7 @@ impl AsyncWrite for Transport {
             return Poll::Ready(Ok(()));
         }
         if this.written == 0 && !this.login.done {
-            this.note_tag();
+            this.login.note_command(&this.output);
         }
         while this.written < this.output.len() {
             let n =
@@ -416,3 +348,6 @@ impl AsyncWrite for Transport {
         Pin::new(&mut self.socket).poll_shutdown(cx)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -28,6 +28,18 @@ impl Certs {
 
     /// The same for other names, for instance to see that a wrong name is refused.
     pub fn make_for(folder: &Path, names: &[&str]) -> Self {
+        Self::make_with(folder, names, |_| {})
+    }
+
+    /// One that was good until the end of 2020.
+    pub fn make_expired(folder: &Path) -> Self {
+        Self::make_with(folder, &["localhost", "127.0.0.1"], |server| {
+            server.not_before = rcgen::date_time_ymd(2019, 1, 1);
+            server.not_after = rcgen::date_time_ymd(2020, 12, 31);
+        })
+    }
+
+    fn make_with(folder: &Path, names: &[&str], change: fn(&mut CertificateParams)) -> Self {
         let mut ca = CertificateParams::default();
         ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         ca.key_usages = vec![
@@ -46,6 +58,7 @@ impl Certs {
             .distinguished_name
             .push(DnType::CommonName, names[0].clone());
         server.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        change(&mut server);
         let key = KeyPair::generate().expect("a key");
         let cert = server.signed_by(&key, &ca).expect("a certificate");
 

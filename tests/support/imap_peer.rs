@@ -4,6 +4,7 @@
 
 use std::collections::VecDeque;
 use std::net::{Ipv4Addr, TcpListener};
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use super::certs::Certs;
@@ -39,6 +40,7 @@ pub struct Peer {
     mailbox: Mailbox,
     hooks: Vec<(String, Hook)>,
     script: Option<Script>,
+    certs: fn(&Path) -> Certs,
 }
 
 impl Default for Peer {
@@ -62,7 +64,13 @@ impl Peer {
             mailbox,
             hooks: Vec::new(),
             script: None,
+            certs: Certs::make,
         }
+    }
+
+    /// The mailbox, to be filled before the peer starts.
+    pub fn mailbox(&self) -> &Mailbox {
+        &self.mailbox
     }
 
     /// The greeting, without CRLF; `{capability}` stands for the capabilities.
@@ -80,6 +88,12 @@ impl Peer {
     /// What CAPABILITY says after the log-in, where it differs (Exchange).
     pub fn capability_after_login(mut self, words: &str) -> Self {
         self.capability_after_login = Some(words.to_owned());
+        self
+    }
+
+    /// Another certificate than a good one for localhost.
+    pub fn certs(mut self, make: fn(&Path) -> Certs) -> Self {
+        self.certs = make;
         self
     }
 
@@ -247,7 +261,7 @@ pub struct RunningPeer {
 impl RunningPeer {
     fn start(peer: Peer) -> Self {
         let tree = Tree::new("peer", &Account::for_servers());
-        let certs = Certs::make(tree.path());
+        let certs = (peer.certs)(tree.path());
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
         let this = Self {
             port: listener.local_addr().expect("address").port(),

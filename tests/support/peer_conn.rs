@@ -71,6 +71,12 @@ impl Conn {
         }
     }
 
+    /// Sends bytes as they are; false when the client is known to be gone.
+    pub fn try_raw(&mut self, bytes: impl AsRef<[u8]>) -> bool {
+        let stream = self.stream.as_mut();
+        stream.is_some_and(|s| s.write_all(bytes.as_ref()).and_then(|()| s.flush()).is_ok())
+    }
+
     /// Sends one line with its CRLF.
     pub fn line(&mut self, line: &str) {
         self.raw(format!("{line}\r\n"));
@@ -80,6 +86,13 @@ impl Conn {
     pub fn answer(&mut self, cmd: &Cmd, lines: &str) {
         for line in lines.lines() {
             self.line(&line.replace("{tag}", &cmd.tag));
+        }
+    }
+
+    /// Sends lines that belong to no command.
+    pub fn answer_untagged(&mut self, lines: &str) {
+        for line in lines.lines() {
+            self.line(line);
         }
     }
 
@@ -119,6 +132,11 @@ impl Conn {
             cmd.line
         );
         Some(cmd)
+    }
+
+    /// Waits for one octet of the client, whatever it is.
+    pub fn read_octet(&mut self) -> Option<()> {
+        self.read_octets(1).map(drop)
     }
 
     /// One line of the client without its line end (SASL answers, IDLE's DONE).

@@ -12,7 +12,7 @@ fn the_list_is_asked_for_by_the_first_command_that_needs_it() {
     let table = [
         ("STAT", "+OK 2 300"),
         ("LIST 2", "+OK 2 200"),
-        ("UIDL 2", "+OK 2 7.20"),
+        ("UIDL 2", "+OK 2 7-20"),
         ("RETR 2", "retrieve 2 uid 20 of 200, all"),
         ("TOP 2 5", "retrieve 2 uid 20 of 200, 5 lines"),
         ("DELE 2", "+OK Marked to be deleted."),
@@ -65,7 +65,7 @@ fn listings_and_sums_leave_deleted_messages_out_until_rset() {
     talk.check("DELE 2", &["+OK Marked to be deleted."]);
     talk.check("STAT", &["+OK 2 400"]);
     talk.check("LIST", &["+OK 2 messages:", "1 100", "3 300", "."]);
-    talk.check("UIDL", &["+OK 2 messages:", "1 7.10", "3 7.30", "."]);
+    talk.check("UIDL", &["+OK 2 messages:", "1 7-10", "3 7-30", "."]);
     for line in ["LIST 2", "UIDL 2", "RETR 2", "TOP 2 0", "DELE 2"] {
         talk.check(line, &["-ERR The message is marked deleted."]);
     }
@@ -87,7 +87,7 @@ fn a_long_listing_is_written_in_portions() {
     let mut talk = Talk::with_messages(&vec![1000; 100_000]);
     for (command, first, last) in [
         (&b"LIST"[..], "1 1000", "100000 1000"),
-        (b"UIDL", "1 7.10", "100000 7.1000000"),
+        (b"UIDL", "1 7-10", "100000 7-1000000"),
     ] {
         let mut answer = Vec::new();
         let mut portion = Vec::new();
