@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use moka::future::Cache;
 use tokio::sync::Mutex;
-use tokio::task::JoinHandle;
 use tracing::{Instrument as _, info, warn};
 
 use super::Upstream;
@@ -23,6 +22,10 @@ const FOLDER: &str = "INBOX";
 const INDEX_OVERHEAD: usize = 512;
 /// A gate that nobody has passed for so long is forgotten.
 const GATE_IDLE: Duration = Duration::from_secs(3600);
+
+/// The longest that listing or removing may take, with the wait for the account's other sessions. A first list of a million messages
+/// across the internet takes a few minutes.
+const TURN: Duration = Duration::from_secs(15 * 60);
 
 /// An account's name inside the bridge: upstream, log-in and folder.
 type Key = Arc<str>;
@@ -96,50 +99,59 @@ impl Accounts {
             .index_cache(self.indexes.weighted_size(), self.indexes.entry_count());
     }
 
-    /// Lists the account's folder in a task of its own, on `connection` or a new one.
-    pub(super) fn list(
+    /// Lists the account's folder on `connection` or a new one. The listing goes on should this future be dropped.
+    pub(super) async fn list(
         self: &Arc<Self>,
         account: Account,
         connection: Option<Connection>,
-    ) -> JoinHandle<Result<Opened, Error>> {
+    ) -> Result<Opened, Error> {
         let this = Arc::clone(self);
         let task = async move {
-            let listed = this.refresh(&account, connection).await;
+            let listed = in_time("list the folder", this.refresh(&account, connection)).await;
             if let Err(error) = &listed {
                 warn!(upstream = account.upstream.name, account = account.credentials.user, %error, "listing failed");
             }
             listed
         };
-        tokio::spawn(task.in_current_span())
+        self.apart(task).await
     }
 
-    /// Removes messages in a task of its own; `Ok` means that the upstream has confirmed it.
-    pub(super) fn remove(
+    /// Removes messages; `Ok` means that the upstream has confirmed it. The removal goes on should this future be dropped.
+    pub(super) async fn remove(
         self: &Arc<Self>,
         account: Account,
         connection: Option<Connection>,
         uid_validity: UidValidity,
         uids: Vec<Uid>,
-    ) -> JoinHandle<Result<(), Error>> {
+    ) -> Result<(), Error> {
         let this = Arc::clone(self);
         let task = async move {
-            let removed = this
-                .remove_now(&account, connection, uid_validity, &uids)
-                .await;
+            let removal = this.remove_now(&account, connection, uid_validity, &uids);
+            let removed = in_time("remove messages", removal).await;
+            let (upstream, user) = (&account.upstream.name, &account.credentials.user);
             match &removed {
-                Ok(()) => info!(
-                    upstream = account.upstream.name,
-                    account = account.credentials.user,
-                    messages = uids.len(),
-                    "removed"
-                ),
+                Ok(()) => info!(upstream, account = user, messages = uids.len(), "removed"),
                 Err(error) => {
-                    warn!(upstream = account.upstream.name, account = account.credentials.user, messages = uids.len(), %error, "removing failed");
+                    warn!(upstream, account = user, messages = uids.len(), %error, "removing failed");
                 }
             }
             removed
         };
-        tokio::spawn(task.in_current_span())
+        self.apart(task).await
+    }
+
+    /// Runs work of the account in a task of its own; a panic there is counted and is trouble like any other.
+    async fn apart<T: Send + 'static>(
+        &self,
+        task: impl Future<Output = Result<T, Error>> + Send + 'static,
+    ) -> Result<T, Error> {
+        match tokio::spawn(task.in_current_span()).await {
+            Ok(done) => done,
+            Err(_) => {
+                self.metrics.session_panicked();
+                Err(Error::Protocol("what led to a panic; please report it"))
+            }
+        }
     }
 
     async fn refresh(
@@ -157,12 +169,10 @@ impl Accounts {
             connection = account.upstream.endpoint.open(&account.credentials).await?;
             listed = refresh(&mut connection, FOLDER, known.clone(), gm_msgids).await;
         }
-        if listed
-            .as_ref()
-            .is_err_and(|error| matches!(error, Error::Protocol(_) | Error::TooLong(_)))
-        {
-            // Should the difference itself be what cannot be read, the next attempt lists from nothing.
-            self.indexes.invalidate(&account.key).await;
+        if known.is_some() && listed.as_ref().is_err_and(is_unreadable) {
+            // Should the difference itself be what cannot be read, a whole list may be.
+            connection = account.upstream.endpoint.open(&account.credentials).await?;
+            listed = refresh(&mut connection, FOLDER, None, gm_msgids).await;
         }
         let (index, how) = listed?;
         if let Listed::Distrusted(reason) = how {
@@ -198,7 +208,7 @@ impl Accounts {
         let mut second = account.upstream.endpoint.open(&account.credentials).await?;
         let (again, _) = refresh(&mut second, FOLDER, None, gm_msgids).await?;
         tokio::spawn(second.logout().in_current_span());
-        if again.uid_validity == index.uid_validity && again.messages == index.messages {
+        if is_confirmed_by(index, &again) {
             return Ok(());
         }
         Err(Error::Inconsistent(
@@ -266,6 +276,37 @@ fn weight(key: &Key, index: &Index) -> u32 {
     u32::try_from(bytes).unwrap_or(u32::MAX)
 }
 
+/// Whether a list from a second connection has nothing that this one lacks, but for what arrived in between.
+fn is_confirmed_by(index: &Index, again: &Index) -> bool {
+    let known = |uid| index.messages.binary_search_by_key(&uid, |m| m.uid).is_ok();
+    let next = match (index.uid_next, index.messages.last()) {
+        (Some(next), _) => next,
+        (None, Some(last)) => last.uid.get().saturating_add(1),
+        (None, None) => 0,
+    };
+    let arrived = |uid: Uid| next > 0 && uid.get() >= next;
+    index.uid_validity == again.uid_validity
+        && again
+            .messages
+            .iter()
+            .all(|m| known(m.uid) || arrived(m.uid))
+}
+
+/// Whether the trouble is in what the upstream said rather than in its being there.
+fn is_unreadable(error: &Error) -> bool {
+    matches!(error, Error::Protocol(_) | Error::TooLong(_))
+}
+
+/// Ends what an upstream draws out for ever, a byte at a time, so that the account's other sessions get their turn.
+async fn in_time<T>(
+    what: &'static str,
+    work: impl Future<Output = Result<T, Error>>,
+) -> Result<T, Error> {
+    tokio::time::timeout(TURN, work)
+        .await
+        .unwrap_or(Err(Error::Timeout(what)))
+}
+
 fn has_collapsed(known: &Index, now: &Index) -> bool {
     now.messages.len() < known.messages.len() / 2 + known.messages.len() % 2
 }
@@ -284,5 +325,53 @@ fn without(index: &Index, uids: &[Uid]) -> Index {
         gm_msgids,
         messages: index.messages.iter().copied().filter(stays).collect(),
         ..*index
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn index(uids: &[u32], uid_next: Option<u32>) -> Index {
+        let message = |uid: &u32| Message {
+            uid: Uid::new(*uid).unwrap(),
+            size: 1,
+            internal_date: 0,
+        };
+        Index {
+            uid_validity: UidValidity::new(7).unwrap(),
+            uid_next,
+            highest_modseq: None,
+            messages: uids.iter().map(message).collect(),
+            gm_msgids: None,
+        }
+    }
+
+    #[test]
+    fn a_second_list_confirms_the_first_although_mail_has_arrived_or_gone_in_between() {
+        for next in [Some(10), None] {
+            let first = index(&[8, 9], next);
+            assert!(is_confirmed_by(&first, &index(&[8, 9], next)));
+            assert!(is_confirmed_by(&first, &index(&[8, 9, 10], Some(11))));
+            assert!(is_confirmed_by(&first, &index(&[9], next)));
+            assert!(!is_confirmed_by(&first, &index(&[3, 8, 9], next)));
+        }
+    }
+
+    #[test]
+    fn an_empty_list_is_confirmed_only_by_one_without_old_messages() {
+        let empty = index(&[], Some(10));
+        assert!(is_confirmed_by(&empty, &index(&[], Some(10))));
+        assert!(is_confirmed_by(&empty, &index(&[10], Some(11))));
+        assert!(!is_confirmed_by(&empty, &index(&[9], Some(10))));
+        assert!(!is_confirmed_by(&index(&[], None), &index(&[9], None)));
+    }
+
+    #[test]
+    fn losing_more_than_half_is_a_collapse_and_losing_half_is_none() {
+        assert!(has_collapsed(&index(&[1], None), &index(&[], None)));
+        assert!(has_collapsed(&index(&[1, 2, 3], None), &index(&[3], None)));
+        assert!(!has_collapsed(&index(&[1, 2], None), &index(&[2], None)));
+        assert!(!has_collapsed(&index(&[], None), &index(&[], None)));
     }
 }

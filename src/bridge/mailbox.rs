@@ -45,9 +45,7 @@ impl Mailbox {
         let listing = self
             .accounts
             .list(self.account.clone(), self.connection.take());
-        let Opened { connection, index } = listing
-            .await
-            .map_err(|_| Error::Protocol("the listing's task ended in a panic"))??;
+        let Opened { connection, index } = listing.await?;
         self.connection = Some(connection);
         self.uid_validity = Some(index.uid_validity);
         Ok(index)
@@ -81,15 +79,10 @@ impl Mailbox {
         let uid_validity = self
             .uid_validity
             .ok_or(Error::Protocol("a removal before a list"))?;
-        let removal = self.accounts.remove(
-            self.account.clone(),
-            self.connection.take(),
-            uid_validity,
-            uids,
-        );
-        removal
+        let connection = self.connection.take();
+        self.accounts
+            .remove(self.account.clone(), connection, uid_validity, uids)
             .await
-            .map_err(|_| Error::Protocol("the removal's task ended in a panic"))?
     }
 
     /// The session ends: says good-bye upstream.

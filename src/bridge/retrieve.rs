@@ -6,6 +6,7 @@
 
 use std::io;
 
+use bytes::Buf as _;
 use tracing::warn;
 
 use super::mailbox::Mailbox;
@@ -46,45 +47,37 @@ pub(super) async fn retrieve(
     mailbox: &mut Mailbox,
     wire: &mut Wire,
 ) -> io::Result<Retrieved> {
+    let (plan, encoder) = match body.lines {
+        None => (Plan::Whole, Encoder::new(None)),
+        // Nothing but the header is asked for.
+        Some(0) => (Plan::Header, Encoder::new(Some(0))),
+        Some(lines) => {
+            let guess = lines.saturating_mul(LINE_GUESS);
+            let first = guess.saturating_add(FIRST_RANGE).min(MOST_RANGE);
+            (Plan::Ranges { first }, Encoder::new(Some(lines)))
+        }
+    };
     let answer = Answer {
         session,
         body,
         mark: wire.out.len(),
         begun: false,
         sent: false,
+        read: 0,
+        after_cr: false,
     };
-    match body.lines {
-        None => {
-            answer
-                .parts(mailbox, wire, |_| Part::Whole, Encoder::new(None))
-                .await
-        }
-        // Nothing but the header is asked for.
-        Some(0) => {
-            answer
-                .parts(mailbox, wire, |_| Part::Header, Encoder::new(Some(0)))
-                .await
-        }
-        Some(lines) => {
-            let first = lines
-                .saturating_mul(LINE_GUESS)
-                .saturating_add(FIRST_RANGE)
-                .min(MOST_RANGE);
-            let ranges = move |offset: u64| {
-                // Doubles with what was read, so that the round trips stay few.
-                let length = u32::try_from(offset)
-                    .unwrap_or(MOST_RANGE)
-                    .clamp(first, MOST_RANGE);
-                Part::Range {
-                    offset: u32::try_from(offset).unwrap_or(u32::MAX),
-                    length,
-                }
-            };
-            answer
-                .parts(mailbox, wire, ranges, Encoder::new(Some(lines)))
-                .await
-        }
-    }
+    answer.parts(mailbox, wire, plan, encoder).await
+}
+
+/// In which parts a message is asked for.
+#[derive(Clone, Copy)]
+enum Plan {
+    Whole,
+    Header,
+    /// From the start on, the first so long; as far as the answer needs it.
+    Ranges {
+        first: u32,
+    },
 }
 
 struct Answer<'a> {
@@ -94,6 +87,10 @@ struct Answer<'a> {
     mark: usize,
     begun: bool,
     sent: bool,
+    /// Octets of the message that were read.
+    read: u64,
+    /// Whether the last one of them is a CR.
+    after_cr: bool,
 }
 
 impl Answer<'_> {
@@ -101,18 +98,19 @@ impl Answer<'_> {
         mut self,
         mailbox: &mut Mailbox,
         wire: &mut Wire,
-        part: impl Fn(u64) -> Part,
+        plan: Plan,
         mut encoder: Encoder,
     ) -> io::Result<Retrieved> {
-        let mut offset: u64 = 0;
         loop {
-            let part = part(offset);
+            let before = self.read;
+            let part = self.next_part(plan);
             match self.part(mailbox, wire, part, &mut encoder).await? {
-                Ok((octets, whole)) => {
-                    offset += octets;
-                    let short =
-                        matches!(part, Part::Range { length, .. } if octets < u64::from(length));
-                    if whole || short || encoder.is_done() {
+                Ok(whole) => {
+                    let is_range = matches!(part, Part::Range { .. });
+                    // A range that comes short ends the message, says RFC 3501 (6.4.5). What is less than the listed size is asked
+                    // for all the same: the end of the message is where nothing follows.
+                    let ended = self.read == before || self.read >= u64::from(self.body.size);
+                    if whole || !is_range || ended || encoder.is_done() {
                         encoder.finish(&mut wire.out);
                         return Ok(Retrieved::Whole);
                     }
@@ -122,31 +120,53 @@ impl Answer<'_> {
         }
     }
 
-    /// Reads one part to its proven end; gives its octets and whether nothing follows it.
+    fn next_part(&self, plan: Plan) -> Part {
+        let first = match plan {
+            Plan::Whole => return Part::Whole,
+            Plan::Header => return Part::Header,
+            Plan::Ranges { first } => first,
+        };
+        // Dovecot 2.4 answers a range that begins with the LF of a CRLF with the CR as well: so no range begins there.
+        let offset = self.read - u64::from(self.after_cr);
+        let offset = u32::try_from(offset).unwrap_or(u32::MAX);
+        // Doubles with what was read, so that the round trips stay few.
+        let length = offset.clamp(first, MOST_RANGE);
+        Part::Range { offset, length }
+    }
+
+    /// Reads one part to its proven end; whether it was the whole message although a range was asked for.
     async fn part(
         &mut self,
         mailbox: &mut Mailbox,
         wire: &mut Wire,
         part: Part,
         encoder: &mut Encoder,
-    ) -> io::Result<Result<(u64, bool), Error>> {
+    ) -> io::Result<Result<bool, Error>> {
         let mut stream = match mailbox.body(self.body.uid, part).await {
             Ok(stream) => stream,
             Err(error) => return Ok(Err(error)),
         };
-        let whole = !matches!(part, Part::Range { .. }) || stream.is_whole_instead();
-        let mut octets = 0;
+        let whole_instead = stream.is_whole_instead();
+        let mut repeats_cr = self.after_cr && matches!(part, Part::Range { .. });
         loop {
-            let piece = match stream.chunk().await {
+            let mut piece = match stream.chunk().await {
                 Ok(Some(piece)) => piece,
                 Ok(None) => break,
                 Err(error) => return Ok(Err(error)),
             };
-            if !self.begun {
-                self.begun = true;
-                self.session.body_starts(self.body, &mut wire.out);
+            if repeats_cr {
+                if piece.first() != Some(&b'\r') {
+                    return Ok(Err(Error::Inconsistent(
+                        "a message changed while it was read",
+                    )));
+                }
+                piece.advance(1);
+                repeats_cr = false;
             }
-            octets += piece.len() as u64;
+            let Some(last) = piece.last() else { continue };
+            self.after_cr = *last == b'\r';
+            self.read += piece.len() as u64;
+            self.begin(wire);
             for slice in piece.chunks(SLICE) {
                 encoder.encode(slice, &mut wire.out);
                 if wire.out.len() >= SEND_AT {
@@ -154,9 +174,9 @@ impl Answer<'_> {
                     self.sent = true;
                 }
             }
-            if encoder.is_done() && stream.is_whole_instead() {
-                // The upstream sends all of the message where a part was asked for: the rest is not waited for.
-                return Ok(Ok((octets, true)));
+            if encoder.is_done() && whole_instead {
+                // The rest of the message is not waited for.
+                return Ok(Ok(true));
             }
         }
         if !self.begun {
@@ -164,10 +184,16 @@ impl Answer<'_> {
                 // Some upstreams list a message and give an empty one for it: no client may take that for the message.
                 return Ok(Err(Error::MessageGone));
             }
+            self.begin(wire);
+        }
+        Ok(Ok(whole_instead))
+    }
+
+    fn begin(&mut self, wire: &mut Wire) {
+        if !self.begun {
             self.begun = true;
             self.session.body_starts(self.body, &mut wire.out);
         }
-        Ok(Ok((octets, whole)))
     }
 
     fn give_up(&self, error: &Error, wire: &mut Wire) -> Retrieved {

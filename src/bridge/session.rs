@@ -162,18 +162,18 @@ impl Driver {
                 }
                 Ok(Next::Line)
             }
-            Action::StartTls => self.start_tls().await,
+            Action::StartTls => Box::pin(self.start_tls()).await,
             Action::LogIn(login) => {
                 let result = Box::pin(self.log_in(login)).await?;
                 Ok(self.report(|session, out| session.logged_in(result, out)))
             }
             Action::List => {
-                let result = self.list().await;
+                let result = Box::pin(self.list()).await;
                 Ok(self.report(|session, out| session.listed(result, out)))
             }
             Action::Retrieve(body) => self.retrieve(body).await,
             Action::Update(uids) => {
-                let result = self.update(uids).await;
+                let result = Box::pin(self.update(uids)).await;
                 Ok(self.report(|session, out| session.updated(result, out)))
             }
             Action::Close if self.session.command() == "QUIT" => Ok(Next::End(End::Quit)),

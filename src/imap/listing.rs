@@ -44,7 +44,7 @@ pub async fn refresh(
             "X-GM-EXT-1, without which there are no UIDLs of the configured format",
         ));
     }
-    let selected = connection.examine(folder, known.is_some()).await?;
+    let selected = connection.examine(folder, true).await?;
     let mut view = View {
         connection,
         exists: selected.exists,
@@ -172,7 +172,9 @@ impl View<'_> {
         known: &Index,
         selected: &Selected,
     ) -> Result<Result<Index, &'static str>, Error> {
-        if let (Some(modseq), true) = (known.highest_modseq, self.connection.has_qresync()) {
+        if let (Some(modseq), true) = (known.highest_modseq, self.connection.has_qresync())
+            && self.exists > 0
+        {
             let command = format!("UID FETCH 1:* (UID) (CHANGEDSINCE {modseq} VANISHED)");
             match self.run("FETCH vanished", &command, Wanted::Vanished).await {
                 Ok(mut told) => {

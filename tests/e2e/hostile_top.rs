@@ -80,10 +80,33 @@ fn an_unusual_idea_of_ranges_gives_the_right_lines() {
                 literal(conn, cmd, &label, &cut(offset, length));
             }),
         ),
+        (
+            "a CR too many where a range begins with a LF (Dovecot 2.4.1)",
+            ranges(|conn, cmd, offset, length| {
+                let mut part = cut(offset, length);
+                if part.first() == Some(&b'\n') {
+                    part.insert(0, b'\r');
+                    part.truncate(length);
+                }
+                literal(conn, cmd, &format!("<{offset}>"), &part);
+            }),
+        ),
+        (
+            "less than was asked for although there is more",
+            ranges(|conn, cmd, offset, length| {
+                literal(
+                    conn,
+                    cmd,
+                    &format!("<{offset}>"),
+                    &cut(offset, length.min(5001)),
+                );
+            }),
+        ),
     ];
     Many::start(rows).each(|one| {
         let mut pop3 = one.log_in();
-        for lines in [0, 1, 10, 100, 150, 200, 201] {
+        // Some of these make a range end between CR and LF.
+        for lines in (0..32).chain([100, 150, 200, 201]) {
             let got = pop3.multi(&format!("TOP 1 {lines}"));
             assert!(got == top(lines.min(200)), "{}: TOP 1 {lines}", one.name);
         }

@@ -25,7 +25,7 @@ fn poll(bridge: &Bridge) -> Vec<String> {
 
 fn uidls(uid_validity: u32, uids: &[u32]) -> Vec<String> {
     uids.iter()
-        .map(|uid| format!("{uid_validity}.{uid}"))
+        .map(|uid| format!("{uid_validity}-{uid}"))
         .collect()
 }
 

@@ -14,7 +14,7 @@ fn poll(bridge: &Bridge) -> Vec<u32> {
     let uidls = pop3.lines("UIDL");
     pop3.quit();
     let uid = |line: &String| {
-        line.rsplit_once('.')
+        line.rsplit_once('-')
             .expect("a UIDL")
             .1
             .parse()
@@ -256,7 +256,7 @@ fn a_message_that_goes_while_the_difference_is_asked_for_is_not_shown() {
         assert!(pop3.expect_ok().starts_with("4 "));
         let uids: Vec<String> = pop3.lines("UIDL");
         assert!(
-            uids[0].ends_with(".2") && uids[3].ends_with(".5"),
+            uids[0].ends_with("-2") && uids[3].ends_with("-5"),
             "{uids:?}"
         );
     }

@@ -11,6 +11,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod architecture;
 mod bad_input;
 mod basics;
 mod clients;
@@ -18,6 +19,7 @@ mod command_line;
 mod cyrus;
 mod disposal;
 mod disposal_trouble;
+mod fail2ban;
 mod hostile_body;
 mod hostile_cut;
 mod hostile_login;

@@ -8,6 +8,7 @@ use std::sync::Barrier;
 use std::time::Duration;
 
 use crate::support::bridge::{Bridge, Options};
+use crate::support::figures::show;
 use crate::support::imap_peer::{Flow, PASSWORD, Peer, RunningPeer, USER};
 use crate::support::net::Stream;
 use crate::support::pop3::{Mode, Pop3};
@@ -106,10 +107,10 @@ fn one_message_of_100_mb_adds_less_than_512_kib() {
         let octets = retrieve(&mut stream, || ());
         assert_eq!(octets, SIZE + "+OK 100000000 octets\r\n.\r\n".len());
         let added = bridge.memory("VmHWM").saturating_sub(idle);
-        println!(
+        show(&format!(
             "memory: {} KiB added at the peak by one RETR of 100 MB, tls={tls}",
             added / 1024
-        );
+        ));
         assert!(added < ALLOWED, "{added} octets");
     }
 }
@@ -141,10 +142,10 @@ fn twenty_messages_of_100_mb_at_once_add_less_than_512_kib_each_and_slow_readers
     });
     let added = bridge.memory("VmHWM").saturating_sub(idle);
     let each = added / READERS as u64;
-    println!(
+    show(&format!(
         "memory: {} KiB added at the peak by 20 RETR of 100 MB at once, {} KiB each",
         added / 1024,
         each / 1024
-    );
+    ));
     assert!(each < ALLOWED, "{each} octets each");
 }

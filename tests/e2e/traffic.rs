@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use crate::support::bridge::Bridge;
 use crate::support::dovecot::{Dovecot, PASSWORD};
+use crate::support::figures::show;
 use crate::support::imap::Imap;
 use crate::support::mail::ordinary;
 use crate::support::process::eventually;
@@ -66,9 +67,9 @@ fn a_poll_of_100_000_known_messages_transfers_no_list() {
 
     let (count, hit) = poll(&bridge);
     assert_eq!(count, MESSAGES as u64);
-    println!(
+    show(&format!(
         "traffic: {hit} bytes received for a poll of 100000 known messages (the first one: {cold})"
-    );
+    ));
     assert!(hit < 4096, "{hit} octets");
     assert_eq!(
         (lookups(&bridge, "cold"), lookups(&bridge, "hit")),
@@ -80,7 +81,9 @@ fn a_poll_of_100_000_known_messages_transfers_no_list() {
         .unwrap();
     let (count, delta) = poll(&bridge);
     assert_eq!(count, MESSAGES as u64 + 1);
-    println!("traffic: {delta} bytes received for a poll with one new message");
+    show(&format!(
+        "traffic: {delta} bytes received for a poll with one new message"
+    ));
     assert!(delta < 4096, "{delta} octets");
     assert_eq!(lookups(&bridge, "delta"), 1.0);
 }

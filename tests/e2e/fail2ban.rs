@@ -1,9 +1,4 @@
 //! Debian's stock fail2ban filter for Dovecot finds the bridge's refused log-ins, and the right address in each.
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "a test fails by panicking"
-)]
 
 use std::fs::File;
 use std::net::IpAddr;
