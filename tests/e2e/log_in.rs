@@ -255,3 +255,43 @@ fn a_listener_without_tls_says_so() {
     assert_eq!(pop3.err("USER ann").code(), Some("SYS/PERM"));
     pop3.quit();
 }
+
+#[test]
+fn the_domain_of_the_log_in_name_decides_which_upstream_is_asked() {
+    let peers = [3, 5, 7].map(|count| Peer::with_mail(count).start());
+    let [office, other, rest] = &peers;
+    let bridge = Options::config(&format!(
+        "[upstream.office]\nurl = \"{}\"\ndomains = [\"example.com\"]\n\
+         [upstream.other]\nurl = \"{}\"\ndomains = [\"example.net\", \"example.org\"]\n\
+         [upstream.rest]\nurl = \"{}\"\n",
+        office.plain_url(),
+        other.plain_url(),
+        rest.plain_url()
+    ))
+    .start();
+    for (user, count) in [
+        ("ann@Example.COM", 3),
+        ("ann@example.org", 5),
+        ("ann@example.net", 5),
+        ("ann@elsewhere.example", 7),
+        ("ann", 7),
+    ] {
+        assert_eq!(bridge.pop3_as(user).stat().0, count, "{user}");
+    }
+    assert_eq!(office.connections(), 1);
+    assert_eq!(other.connections(), 2);
+}
+
+#[test]
+fn a_name_that_belongs_to_no_upstream_is_refused_like_a_wrong_password() {
+    let peer = Peer::with_mail(1).start();
+    let bridge = Options::config(&format!(
+        "[upstream.office]\nurl = \"{}\"\ndomains = [\"example.com\"]\n[limits]\nauth_failure_delay = \"0s\"\n",
+        peer.plain_url()
+    ))
+    .start();
+    let mut pop3 = bridge.pop3();
+    pop3.ok("USER ann@example.net");
+    assert_eq!(pop3.err("PASS x").code(), Some("AUTH"));
+    assert_eq!(peer.connections(), 0);
+}
