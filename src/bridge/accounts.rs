@@ -226,12 +226,23 @@ impl Accounts {
         let gate = self.gate(account).await;
         let _turn = gate.lock().await;
         let rule = &account.upstream.rule;
-        let (mut connection, fresh) = self.connected(account, connection).await?;
-        let mut removed = connection.remove(FOLDER, uid_validity, uids, rule).await;
-        if !fresh && removed.as_ref().is_err_and(Error::is_lost_connection) {
-            // Every step may be done twice: what is gone already is named in vain.
+        let (mut connection, mut fresh) = self.connected(account, connection).await?;
+        let mut plan = connection.plan_removal(rule).await;
+        if !fresh && plan.as_ref().is_err_and(Error::is_lost_connection) {
             connection = account.upstream.endpoint.open(&account.credentials).await?;
-            removed = connection.remove(FOLDER, uid_validity, uids, rule).await;
+            fresh = true;
+            plan = connection.plan_removal(rule).await;
+        }
+        let removal = plan?;
+        let mut removed = connection
+            .remove(FOLDER, uid_validity, uids, &removal)
+            .await;
+        let lost = removed.as_ref().is_err_and(Error::is_lost_connection);
+        if !fresh && lost && removal.may_be_repeated() {
+            connection = account.upstream.endpoint.open(&account.credentials).await?;
+            removed = connection
+                .remove(FOLDER, uid_validity, uids, &removal)
+                .await;
         }
         removed?;
         if let Some(index) = self

@@ -3,12 +3,16 @@
 //! Must not know: POP3's words, sockets of clients.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::accounts::{Account, Accounts, Opened};
-use crate::imap::{Body, Connection, Credentials, Error, Part};
+use crate::imap::{Body, BodyStart, Connection, Credentials, Error, Part};
 use crate::maildrop::{Index, Uid, UidValidity};
 
 use super::Upstream;
+
+/// The longest wait for a body to begin.
+const FIRST_OCTET: Duration = Duration::from_secs(300);
 
 /// See the module.
 pub(super) struct Mailbox {
@@ -52,10 +56,26 @@ impl Mailbox {
     }
 
     /// A part of a message. A connection that turns out to be lost is replaced once.
+    ///
+    /// # Errors
+    /// [`Error::Timeout`] where its first octet does not come in five minutes, whatever else the upstream says meanwhile; what
+    /// opening a connection and a command can give.
     pub(super) async fn body(&mut self, uid: Uid, part: Part) -> Result<Body<'_>, Error> {
         let uid_validity = self
             .uid_validity
             .ok_or(Error::Protocol("a body before a list"))?;
+        let begun = self.begin(uid_validity, uid, part);
+        let begun = tokio::time::timeout(FIRST_OCTET, begun).await;
+        let (connection, start) = begun.unwrap_or(Err(Error::Timeout("fetch a message")))?;
+        Ok(self.connection.insert(connection).body(start))
+    }
+
+    async fn begin(
+        &mut self,
+        uid_validity: UidValidity,
+        uid: Uid,
+        part: Part,
+    ) -> Result<(Connection, BodyStart), Error> {
         let mut kept = self.connection.take().filter(Connection::is_clean);
         loop {
             let fresh = kept.is_none();
@@ -64,7 +84,7 @@ impl Mailbox {
                 None => self.account.reopen(uid_validity).await?,
             };
             match connection.begin_body(uid, part).await {
-                Ok(start) => return Ok(self.connection.insert(connection).body(start)),
+                Ok(start) => return Ok((connection, start)),
                 Err(error) if error.is_lost_connection() && !fresh => {}
                 Err(error) => {
                     self.connection = Some(connection);

@@ -23,6 +23,9 @@ const LINE_GUESS: u32 = 80;
 /// The largest range; TOP of a hundred thousand lines is read in pieces of this size.
 const MOST_RANGE: u32 = 512 * 1024;
 
+/// So much of a message that nobody wants any more is read to keep the connection; beyond that a new one is cheaper.
+const DRAIN: usize = 256 * 1024;
+
 /// A piece is encoded so much at a time, so that what waits to be sent stays small.
 const SLICE: usize = 16 * 1024;
 
@@ -52,9 +55,16 @@ pub(super) async fn retrieve(
         // Nothing but the header is asked for.
         Some(0) => (Plan::Header, Encoder::new(Some(0))),
         Some(lines) => {
-            let guess = lines.saturating_mul(LINE_GUESS);
-            let first = guess.saturating_add(FIRST_RANGE).min(MOST_RANGE);
-            (Plan::Ranges { first }, Encoder::new(Some(lines)))
+            let wanted = lines.saturating_mul(LINE_GUESS).saturating_add(FIRST_RANGE);
+            let plan = if wanted >= body.size {
+                // Most likely all of it (fetchmail reads messages by TOP n 99999999); should it be more, the rest is dropped.
+                Plan::Whole
+            } else {
+                Plan::Ranges {
+                    first: wanted.min(MOST_RANGE),
+                }
+            };
+            (plan, Encoder::new(Some(lines)))
         }
     };
     let answer = Answer {
@@ -65,6 +75,7 @@ pub(super) async fn retrieve(
         sent: false,
         read: 0,
         after_cr: false,
+        whole: false,
     };
     answer.parts(mailbox, wire, plan, encoder).await
 }
@@ -91,6 +102,19 @@ struct Answer<'a> {
     read: u64,
     /// Whether the last one of them is a CR.
     after_cr: bool,
+    /// The upstream has answered a range with all of the message.
+    whole: bool,
+}
+
+/// What Exchange gives for a message that it cannot convert. A client would take it for the message and delete that.
+const PLACEHOLDER: &[u8] = b"Subject: Retrieval using the IMAP4 protocol failed";
+/// The header lines of Exchange's placeholder fit into this.
+const PLACEHOLDER_HEADER: usize = 2048;
+
+/// Whether a message's beginning is Exchange's placeholder. Mail that only has that subject is as long as it is listed.
+fn is_placeholder(start: &[u8], octets: usize, body: &pop3::Body) -> bool {
+    let header = &start[..start.len().min(PLACEHOLDER_HEADER)];
+    octets as u64 != u64::from(body.size) && memchr::memmem::find(header, PLACEHOLDER).is_some()
 }
 
 impl Answer<'_> {
@@ -98,19 +122,19 @@ impl Answer<'_> {
         mut self,
         mailbox: &mut Mailbox,
         wire: &mut Wire,
-        plan: Plan,
+        mut plan: Plan,
         mut encoder: Encoder,
     ) -> io::Result<Retrieved> {
         loop {
             let before = self.read;
             let part = self.next_part(plan);
             match self.part(mailbox, wire, part, &mut encoder).await? {
-                Ok(whole) => {
-                    let is_range = matches!(part, Part::Range { .. });
-                    // A range that comes short ends the message, says RFC 3501 (6.4.5). What is less than the listed size is asked
-                    // for all the same: the end of the message is where nothing follows.
-                    let ended = self.read == before || self.read >= u64::from(self.body.size);
-                    if whole || !is_range || ended || encoder.is_done() {
+                Ok(()) if !self.begun && part == Part::Header => {
+                    // No header at all: either there is none, or the upstream gives nothing for a message that it lists.
+                    plan = Plan::Ranges { first: FIRST_RANGE };
+                }
+                Ok(()) => {
+                    if self.is_done(part, before) || encoder.is_done() {
                         encoder.finish(&mut wire.out);
                         return Ok(Retrieved::Whole);
                     }
@@ -118,6 +142,17 @@ impl Answer<'_> {
                 Err(error) => return Ok(self.give_up(&error, wire)),
             }
         }
+    }
+
+    /// Whether nothing follows `part`, before which so much was read.
+    fn is_done(&self, part: Part, before: u64) -> bool {
+        let Part::Range { offset, length } = part else {
+            return true;
+        };
+        // A range that comes short ends the message, says RFC 3501 (6.4.5), and the listed size may be wrong either way: the end is
+        // believed where both agree, or where nothing follows.
+        let short = self.read - u64::from(offset) < u64::from(length);
+        self.read == before || self.whole || short && self.read >= u64::from(self.body.size)
     }
 
     fn next_part(&self, plan: Plan) -> Part {
@@ -134,19 +169,21 @@ impl Answer<'_> {
         Part::Range { offset, length }
     }
 
-    /// Reads one part to its proven end; whether it was the whole message although a range was asked for.
+    /// Reads one part to its proven end, or as far as the answer needs it.
     async fn part(
         &mut self,
         mailbox: &mut Mailbox,
         wire: &mut Wire,
         part: Part,
         encoder: &mut Encoder,
-    ) -> io::Result<Result<bool, Error>> {
+    ) -> io::Result<Result<(), Error>> {
         let mut stream = match mailbox.body(self.body.uid, part).await {
             Ok(stream) => stream,
             Err(error) => return Ok(Err(error)),
         };
-        let whole_instead = stream.is_whole_instead();
+        self.whole |= stream.is_whole_instead();
+        let mut rest = stream.octets();
+        let mut is_first = self.read == 0;
         let mut repeats_cr = self.after_cr && matches!(part, Part::Range { .. });
         loop {
             let mut piece = match stream.chunk().await {
@@ -164,6 +201,11 @@ impl Answer<'_> {
                 repeats_cr = false;
             }
             let Some(last) = piece.last() else { continue };
+            if is_first && part == Part::Whole && is_placeholder(&piece, stream.octets(), self.body)
+            {
+                return Ok(Err(Error::MessageGone));
+            }
+            is_first = false;
             self.after_cr = *last == b'\r';
             self.read += piece.len() as u64;
             self.begin(wire);
@@ -174,19 +216,21 @@ impl Answer<'_> {
                     self.sent = true;
                 }
             }
-            if encoder.is_done() && whole_instead {
-                // The rest of the message is not waited for.
-                return Ok(Ok(true));
+            rest = rest.saturating_sub(piece.len());
+            if encoder.is_done() && rest > DRAIN {
+                // The rest of the message is not waited for, at the price of the connection.
+                return Ok(Ok(()));
             }
         }
         if !self.begun {
-            if self.body.size > 0 && part != Part::Header {
+            if self.body.size == 0 {
+                self.begin(wire);
+            } else if part != Part::Header {
                 // Some upstreams list a message and give an empty one for it: no client may take that for the message.
                 return Ok(Err(Error::MessageGone));
             }
-            self.begin(wire);
         }
-        Ok(Ok(whole_instead))
+        Ok(Ok(()))
     }
 
     fn begin(&mut self, wire: &mut Wire) {

@@ -4,6 +4,8 @@
 //! UID, and the upstream has said its tagged OK. Anything else is an error and the connection is not used again.
 //! Must not know: dots, lines, or who reads.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use imap_proto::{AttributeValue, MessageSection, SectionPath};
 
@@ -12,6 +14,9 @@ use super::error::Error;
 use super::transport::Line;
 use super::{grammar, set};
 use crate::maildrop::Uid;
+
+/// The longest from a body's last octet to the tagged answer, whatever else is said in between.
+const TAIL: Duration = Duration::from_secs(60);
 
 /// What of a message is wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,6 +82,8 @@ pub struct BodyStart {
     named: bool,
     /// The whole message came although a range was asked for.
     whole_instead: bool,
+    /// How many octets there will be.
+    octets: usize,
     state: State,
 }
 
@@ -111,6 +118,7 @@ impl Connection {
                 part,
                 named,
                 whole_instead: part.is_exceeded_by(octets),
+                octets,
                 state,
             }),
             Ok(None) => Err(Error::MessageGone),
@@ -197,6 +205,11 @@ impl Connection {
 }
 
 impl Body<'_> {
+    /// How many octets the upstream has announced.
+    pub fn octets(&self) -> usize {
+        self.start.octets
+    }
+
     /// Whether a range was answered with all of the message.
     pub fn is_whole_instead(&self) -> bool {
         self.start.whole_instead
@@ -243,7 +256,12 @@ impl Body<'_> {
                         return Ok(Some(bytes));
                     }
                 }
-                State::Tail => return self.tagged().await.map(|()| None),
+                State::Tail => {
+                    let tagged = tokio::time::timeout(TAIL, self.tagged()).await;
+                    return tagged
+                        .unwrap_or(Err(Error::Timeout("end a message")))
+                        .map(|()| None);
+                }
                 State::Done => return Ok(None),
             }
         }

@@ -199,8 +199,21 @@ impl Connection {
         if self.clean
             && let Ok(pending) = self.begin("LOGOUT", "LOGOUT").await
         {
-            // BYE comes before the tagged OK and ends the exchange: either will do.
-            let _ = tokio::time::timeout(LOGOUT_PATIENCE, self.finish(&pending, |_| Ok(()))).await;
+            let answered = tokio::time::timeout(LOGOUT_PATIENCE, self.farewell(&pending.tag)).await;
+            let answered = answered.unwrap_or(Err(Error::Timeout("LOGOUT")));
+            let _ = self.settle(&pending, answered);
+        }
+    }
+
+    /// Reads up to LOGOUT's tagged answer; the BYE before it is what was asked for (RFC 3501, 6.1.3).
+    async fn farewell(&mut self, tag: &str) -> Result<Reply, Error> {
+        loop {
+            match self.response(tag).await {
+                Ok(Response::Tagged(reply)) => return Ok(reply),
+                Ok(Response::Data(line)) => drop(self.transport().whole(line).await?),
+                Ok(Response::Status(_)) | Err(Error::Bye(_)) => {}
+                Err(error) => return Err(error),
+            }
         }
     }
 

@@ -26,6 +26,14 @@ pub enum Removal {
     BareExpunge,
 }
 
+impl Removal {
+    /// Whether all of it may be done a second time after a connection was lost in the middle: what is gone already is named in vain,
+    /// but a copy would be made twice.
+    pub fn may_be_repeated(&self) -> bool {
+        !matches!(self, Self::CopyExpunge(_))
+    }
+}
+
 impl fmt::Display for Removal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -40,21 +48,19 @@ impl fmt::Display for Removal {
 }
 
 impl Connection {
-    /// Removes messages of a folder as the rule says; `Ok` means that the upstream has confirmed every step.
+    /// Removes messages of a folder in this way; `Ok` means that the upstream has confirmed every step.
     ///
     /// `uid_validity` is the one the UIDs were listed under: under another one they name other messages and nothing is touched.
     ///
     /// # Errors
-    /// [`Error::NoSafeRemoval`] and [`Error::NoSuchFolder`] before anything is touched; [`Error::Inconsistent`] where the folder is
-    /// another one by now; what any command can give.
+    /// [`Error::Inconsistent`] before anything is touched where the folder is another one by now; what any command can give.
     pub async fn remove(
         &mut self,
         folder: &str,
         uid_validity: UidValidity,
         uids: &[Uid],
-        rule: &DisposeRule,
+        removal: &Removal,
     ) -> Result<(), Error> {
-        let removal = self.plan_removal(rule).await?;
         let selected = self.select(folder).await?;
         if selected.uid_validity != uid_validity {
             return Err(Error::Inconsistent(
@@ -72,7 +78,7 @@ impl Connection {
             });
         }
         let sets = uid_sets(uids);
-        match &removal {
+        match removal {
             Removal::Move(target) => {
                 for set in &sets {
                     self.done("UID MOVE", &format!("UID MOVE {set} {}", quoted(target)))

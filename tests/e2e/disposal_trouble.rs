@@ -125,6 +125,16 @@ fn a_connection_lost_at_any_step_once_is_replaced() {
 }
 
 #[test]
+fn a_connection_lost_behind_a_copy_makes_no_second_copy() {
+    let rows = [("copied", lost(with("UIDPLUS"), "UID STORE", Some(0)))];
+    Many::start_with(rows, RunningPeer::plain_url, "dispose = \"trash\"").each(|one| {
+        let status = delete_two(&one);
+        one.assert_refused(&status, Some("SYS/TEMP"));
+        assert_eq!(one.peer.commands("UID COPY").len(), 1);
+    });
+}
+
+#[test]
 fn an_answer_lost_behind_the_deed_is_no_harm() {
     // The first connection ends when the messages are gone and before it is said.
     let peer = with("UIDPLUS").on("UID EXPUNGE", |conn, cmd| {
