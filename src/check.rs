@@ -132,7 +132,10 @@ async fn show(
     )?;
     match connection.plan_removal(&upstream.rule).await {
         Ok(removal) => writeln!(out, "  deleting:      {removal}")?,
-        Err(error) => writeln!(out, "  deleting:      not possible: {error}")?,
+        Err(error) => {
+            writeln!(out, "  deleting:      not possible:")?;
+            return Ok(Err(error));
+        }
     }
     Ok(Ok(()))
 }

@@ -56,7 +56,8 @@ pub enum Command {
     /// Serve POP3 clients until SIGTERM or SIGINT
     #[command(
         after_help = "With --upstream no file is needed. Without --upstream and --config, \
-        /etc/popbridge/popbridge.toml is read."
+        /etc/popbridge/popbridge.toml is read. \
+        Exit codes: 0 after a signal, 1 where something could not be started, 2 for a wrong configuration or command line."
     )]
     Serve(Settings),
     /// Check the configuration without listening anywhere
@@ -78,7 +79,8 @@ pub struct Settings {
     /// The only upstream, such as imaps://imap.example.com, instead of those in the file
     #[arg(long, value_name = "URL", env = "POPBRIDGE_UPSTREAM")]
     pub upstream: Option<String>,
-    /// Address for POP3 clients with STLS; may be repeated [default: 127.0.0.1:1110]
+    /// Address for POP3 clients with STLS; may be repeated (in the environment: separated by commas). This and --tls-listen replace
+    /// all listeners of the file; without any: 127.0.0.1:1110 and, with TLS, 127.0.0.1:1995
     #[arg(
         long,
         value_name = "ADDR",
@@ -86,7 +88,7 @@ pub struct Settings {
         value_delimiter = ','
     )]
     pub listen: Vec<SocketAddr>,
-    /// Address for POP3 clients with TLS from the first byte; may be repeated [default: 127.0.0.1:1995]
+    /// Address for POP3 clients with TLS from the first byte; may be repeated
     #[arg(
         long,
         value_name = "ADDR",

@@ -6,7 +6,8 @@ use std::fmt;
 use std::io;
 use std::sync::Arc;
 
-use tokio::signal::unix::{SignalKind, signal};
+use rustix::process::{Resource, getrlimit, setrlimit};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tracing::{info, warn};
 
@@ -59,10 +60,12 @@ impl From<io::Error> for StartError {
 /// [`StartError`]; nothing was served then.
 pub async fn serve(config: &Config) -> Result<(), StartError> {
     // Before anything else, so that a signal during the start is not lost.
-    let (mut terminate, mut interrupt) = (
-        signal(SignalKind::terminate())?,
-        signal(SignalKind::interrupt())?,
-    );
+    let mut signals = Signals::new()?;
+    info!(version = env!("CARGO_PKG_VERSION"), "popbridge starts");
+    for upstream in &config.upstreams {
+        info!(upstream = upstream.name, url = %upstream.url, "upstream");
+    }
+    allow_many_descriptors();
     for warning in &config.warnings {
         warn!("{warning}");
     }
@@ -99,20 +102,64 @@ pub async fn serve(config: &Config) -> Result<(), StartError> {
         None => None,
     };
     let serving = tokio::spawn(server.run(ends));
-    tokio::select! {
-        _ = terminate.recv() => info!("SIGTERM: ending"),
-        _ = interrupt.recv() => info!("SIGINT: ending"),
-    }
+    let signal = signals.end().await;
+    info!(
+        patience = ?config.limits.drain,
+        "{signal}: ending when the answers under way are finished; a second signal ends at once"
+    );
     readiness.set(false);
     // Fails only if nobody listens any more, which is what is wanted.
     let _ = tell.send(true);
-    let _ = serving.await;
+    tokio::select! {
+        _ = serving => {}
+        signal = signals.end() => warn!("{signal} again: ending at once"),
+    }
     let _ = tell_admin.send(true);
     if let Some(admin) = admin {
         let _ = admin.await;
     }
     info!("ended");
     Ok(())
+}
+
+/// The signals that the bridge listens to.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    fn new() -> io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
+    }
+
+    /// Waits for one that ends the bridge; gives its name.
+    async fn end(&mut self) -> &'static str {
+        loop {
+            tokio::select! {
+                _ = self.terminate.recv() => return "SIGTERM",
+                _ = self.interrupt.recv() => return "SIGINT",
+                // Whoever sends it expects a new certificate or configuration to be read; ending would be a surprise.
+                _ = self.hangup.recv() => {
+                    warn!("SIGHUP reloads nothing in this version; restart for a new certificate or configuration");
+                }
+            }
+        }
+    }
+}
+
+/// A session takes two descriptors, and the usual soft limit of 1024 is there for programs that use select(2).
+fn allow_many_descriptors() {
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    if let Err(error) = setrlimit(Resource::Nofile, limit) {
+        warn!(%error, "the limit of open files cannot be raised");
+    }
 }
 
 /// Makes the configured upstreams ready.

@@ -183,6 +183,11 @@ fn listeners(
     }
     let local = |port, tls| listener(SocketAddr::from((Ipv4Addr::LOCALHOST, port)), tls);
     if !overrides.listen.is_empty() || !overrides.tls_listen.is_empty() {
+        if !listeners.is_empty() {
+            warnings.push(
+                "the listeners of the command line or environment are used instead of all [[listen]] in the file".to_owned(),
+            );
+        }
         let clear = overrides
             .listen
             .iter()

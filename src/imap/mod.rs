@@ -1,7 +1,7 @@
 //! The upstream side: connections to IMAP servers, listing, fetching and removing.
 //!
-//! Every command demands its own tagged OK; an end of file, a time-out, a refusal or figures that contradict each other are errors
-//! and never an empty result. A connection is used by one task at a time and thrown away after its first error.
+//! Every command demands its own tagged OK (but ENABLE, which may be refused); an end of file, a time-out, a refusal or figures that
+//! contradict each other are errors and never an empty result. A connection is used by one task at a time and thrown away after its first error.
 //! Must not know: POP3, clients, or how metrics are kept (see [`Observer`]).
 
 mod body;

@@ -1,5 +1,5 @@
 //! The maildrop: what one client sees in one POP3 session, a list that is
-//! frozen at log-in and numbered from 1 (RFC 1939).
+//! frozen when it is first asked for and numbered from 1 (RFC 1939).
 //!
 //! Pure: no I/O, no clock. It must not know POP3's wording nor IMAP's. The list
 //! itself is shared between sessions; a session's own part is one bit a message,

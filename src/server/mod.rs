@@ -17,7 +17,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_rustls::rustls::ServerConfig;
-use tracing::{Instrument as _, debug, info, info_span, warn};
+use tracing::{Instrument as _, debug, field, info, info_span, warn};
 
 use crate::bridge::{Bridge, Visitor, Wire, serve, told};
 use crate::config::{Listen, ListenTls};
@@ -127,7 +127,9 @@ async fn accept(
             accepted = listener.accept() => match accepted {
                 Ok((stream, peer)) => {
                     let id = shared.ids.next();
-                    let span = info_span!("session", id, %peer);
+                    // An IPv4 client of an IPv6 listener is an IPv4 client.
+                    let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
+                    let span = info_span!("session", id, %peer, account = field::Empty);
                     sessions.start(session(stream, peer, Arc::clone(&listen), Arc::clone(&shared), id, ends.clone()).instrument(span));
                 }
                 Err(error) => {
@@ -152,8 +154,6 @@ async fn session(
     mut shutdown: watch::Receiver<bool>,
 ) {
     let metrics = Arc::clone(shared.bridge.metrics());
-    // An IPv4 client of an IPv6 listener is an IPv4 client.
-    let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
     let (state, count) = match listen.tls {
         ListenTls::Implicit => (TlsState::Active, SessionTls::Implicit),
         ListenTls::StartTls => (TlsState::Offered, SessionTls::None),
