@@ -20,8 +20,10 @@ use crate::pop3::{self, Session};
 const FIRST_RANGE: u32 = 8 * 1024;
 /// What a body line is taken to be when the first range is chosen.
 const LINE_GUESS: u32 = 80;
-/// The largest range; TOP of a hundred thousand lines is read in pieces of this size.
+/// The longest first range.
 const MOST_RANGE: u32 = 512 * 1024;
+/// Each range is so many times as long as what was read before: what is read twice stays below half of it.
+const GROWTH: u32 = 4;
 
 /// So much of a message that nobody wants any more is read to keep the connection; beyond that a new one is cheaper.
 const DRAIN: usize = 256 * 1024;
@@ -74,8 +76,6 @@ pub(super) async fn retrieve(
         begun: false,
         sent: false,
         read: 0,
-        after_cr: false,
-        whole: false,
     };
     answer.parts(mailbox, wire, plan, encoder).await
 }
@@ -85,10 +85,21 @@ pub(super) async fn retrieve(
 enum Plan {
     Whole,
     Header,
-    /// From the start on, the first so long; as far as the answer needs it.
+    /// Ranges from the message's start, each longer than the one before, as far as the answer needs it. None begins later, because
+    /// Dovecot 2.4 gets such ranges wrong where mail is stored with CRLF (`message_skip_virtual` counts an LF that comes first in
+    /// its read buffer once too often).
     Ranges {
         first: u32,
     },
+}
+
+/// What a part turned out to be.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Came {
+    /// All that there is of what was asked for; of a range: the whole message instead.
+    Whole,
+    /// So many octets from the message's start.
+    Part(u32),
 }
 
 struct Answer<'a> {
@@ -100,10 +111,6 @@ struct Answer<'a> {
     sent: bool,
     /// Octets of the message that were read.
     read: u64,
-    /// Whether the last one of them is a CR.
-    after_cr: bool,
-    /// The upstream has answered a range with all of the message.
-    whole: bool,
 }
 
 /// What Exchange gives for a message that it cannot convert. A client would take it for the message and delete that.
@@ -126,87 +133,89 @@ impl Answer<'_> {
         mut encoder: Encoder,
     ) -> io::Result<Retrieved> {
         loop {
-            let before = self.read;
             let part = self.next_part(plan);
-            match self.part(mailbox, wire, part, &mut encoder).await? {
-                Ok(()) if !self.begun && part == Part::Header => {
-                    // No header at all: either there is none, or the upstream gives nothing for a message that it lists.
-                    plan = Plan::Ranges { first: FIRST_RANGE };
-                }
-                Ok(()) => {
-                    if self.is_done(part, before) || encoder.is_done() {
-                        encoder.finish(&mut wire.out);
-                        return Ok(Retrieved::Whole);
-                    }
-                }
+            let came = match self.part(mailbox, wire, part, &mut encoder).await? {
+                Ok(came) => came,
                 Err(error) => return Ok(self.give_up(&error, wire)),
+            };
+            match part {
+                // No header at all: either there is none, or the upstream gives nothing for a message that it lists.
+                Part::Header if !self.begun => plan = Plan::Ranges { first: FIRST_RANGE },
+                // A range that comes short ends the message, says RFC 3501 (6.4.5), but some upstreams cap ranges and the listed
+                // size may be wrong either way: where the two do not agree, all of it is asked for.
+                Part::Range { length, .. } if came == Came::Part(length) && !encoder.is_done() => {}
+                Part::Range { .. }
+                    if came != Came::Whole && !self.is_listed_whole() && !encoder.is_done() =>
+                {
+                    plan = Plan::Whole;
+                }
+                _ => {
+                    encoder.finish(&mut wire.out);
+                    return Ok(Retrieved::Whole);
+                }
             }
         }
     }
 
-    /// Whether nothing follows `part`, before which so much was read.
-    fn is_done(&self, part: Part, before: u64) -> bool {
-        let Part::Range { offset, length } = part else {
-            return true;
-        };
-        // A range that comes short ends the message, says RFC 3501 (6.4.5), and the listed size may be wrong either way: the end is
-        // believed where both agree, or where nothing follows.
-        let short = self.read - u64::from(offset) < u64::from(length);
-        self.read == before || self.whole || short && self.read >= u64::from(self.body.size)
+    fn is_listed_whole(&self) -> bool {
+        self.read >= u64::from(self.body.size)
     }
 
     fn next_part(&self, plan: Plan) -> Part {
-        let first = match plan {
-            Plan::Whole => return Part::Whole,
-            Plan::Header => return Part::Header,
-            Plan::Ranges { first } => first,
-        };
-        // Dovecot 2.4 answers a range that begins with the LF of a CRLF with the CR as well: so no range begins there.
-        let offset = self.read - u64::from(self.after_cr);
-        let offset = u32::try_from(offset).unwrap_or(u32::MAX);
-        // Doubles with what was read, so that the round trips stay few.
-        let length = offset.clamp(first, MOST_RANGE);
-        Part::Range { offset, length }
+        match plan {
+            Plan::Whole => Part::Whole,
+            Plan::Header => Part::Header,
+            Plan::Ranges { first } => {
+                let longer = u32::try_from(self.read)
+                    .unwrap_or(u32::MAX)
+                    .saturating_mul(GROWTH);
+                Part::Range {
+                    offset: 0,
+                    length: longer.max(first),
+                }
+            }
+        }
     }
 
-    /// Reads one part to its proven end, or as far as the answer needs it.
+    /// Reads one part to its proven end, or as far as the answer needs it, passing over what an earlier part has brought.
     async fn part(
         &mut self,
         mailbox: &mut Mailbox,
         wire: &mut Wire,
         part: Part,
         encoder: &mut Encoder,
-    ) -> io::Result<Result<(), Error>> {
+    ) -> io::Result<Result<Came, Error>> {
         let mut stream = match mailbox.body(self.body.uid, part).await {
             Ok(stream) => stream,
             Err(error) => return Ok(Err(error)),
         };
-        self.whole |= stream.is_whole_instead();
+        let came = match (part, stream.is_whole_instead()) {
+            (Part::Range { .. }, false) => {
+                Came::Part(u32::try_from(stream.octets()).unwrap_or(u32::MAX))
+            }
+            _ => Came::Whole,
+        };
         let mut rest = stream.octets();
-        let mut is_first = self.read == 0;
-        let mut repeats_cr = self.after_cr && matches!(part, Part::Range { .. });
+        let mut known = self.read;
         loop {
             let mut piece = match stream.chunk().await {
                 Ok(Some(piece)) => piece,
                 Ok(None) => break,
                 Err(error) => return Ok(Err(error)),
             };
-            if repeats_cr {
-                if piece.first() != Some(&b'\r') {
-                    return Ok(Err(Error::Inconsistent(
-                        "a message changed while it was read",
-                    )));
-                }
-                piece.advance(1);
-                repeats_cr = false;
+            rest = rest.saturating_sub(piece.len());
+            let passed = usize::try_from(known).map_or(piece.len(), |known| known.min(piece.len()));
+            piece.advance(passed);
+            known -= passed as u64;
+            if piece.is_empty() {
+                continue;
             }
-            let Some(last) = piece.last() else { continue };
-            if is_first && part == Part::Whole && is_placeholder(&piece, stream.octets(), self.body)
+            if self.read == 0
+                && part == Part::Whole
+                && is_placeholder(&piece, stream.octets(), self.body)
             {
                 return Ok(Err(Error::MessageGone));
             }
-            is_first = false;
-            self.after_cr = *last == b'\r';
             self.read += piece.len() as u64;
             self.begin(wire);
             for slice in piece.chunks(SLICE) {
@@ -216,11 +225,15 @@ impl Answer<'_> {
                     self.sent = true;
                 }
             }
-            rest = rest.saturating_sub(piece.len());
             if encoder.is_done() && rest > DRAIN {
                 // The rest of the message is not waited for, at the price of the connection.
-                return Ok(Ok(()));
+                return Ok(Ok(came));
             }
+        }
+        if known > 0 {
+            return Ok(Err(Error::Inconsistent(
+                "a message became shorter while it was read",
+            )));
         }
         if !self.begun {
             if self.body.size == 0 {
@@ -230,7 +243,7 @@ impl Answer<'_> {
                 return Ok(Err(Error::MessageGone));
             }
         }
-        Ok(Ok(()))
+        Ok(Ok(came))
     }
 
     fn begin(&mut self, wire: &mut Wire) {

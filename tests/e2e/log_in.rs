@@ -137,11 +137,7 @@ fn passwords_with_spaces_and_letters_of_all_kinds_reach_the_upstream_as_they_are
         .map(|(n, password)| format!("user{n}:{{PLAIN.b64}}{}\n", b64(password)))
         .collect();
     let file = users.write("users", &file);
-    let passdb = format!(
-        "passdb {{\n driver = passwd-file\n args = {}\n}}\n",
-        file.display()
-    );
-    let dovecot = Dovecot::options().extra(&passdb).start();
+    let dovecot = Dovecot::options().passwd_file(&file).start();
     let bridge = Options::limits(&dovecot.plain_url(), "").start();
     for (n, password) in (0..).zip(passwords) {
         let user = format!("user{n}");

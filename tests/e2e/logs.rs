@@ -24,11 +24,7 @@ const WRONG: &str = "wrong-horse-battery";
 fn dovecot() -> (Dovecot, Tree) {
     let users = Tree::new("users", &Account::for_servers());
     let file = users.write("users", &format!("ann:{{PLAIN}}{SECRET}\n"));
-    let passdb = format!(
-        "passdb {{\n driver = passwd-file\n args = {}\n}}\n",
-        file.display()
-    );
-    (Dovecot::options().extra(&passdb).start(), users)
+    (Dovecot::options().passwd_file(&file).start(), users)
 }
 
 #[test]

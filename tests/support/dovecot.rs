@@ -39,6 +39,17 @@ impl Options {
         self
     }
 
+    /// Passwords from a file, asked before the one that everybody has.
+    pub fn passwd_file(self, file: &Path) -> Self {
+        let file = file.display();
+        let lines = if is_2_3(&require("dovecot", "dovecot-imapd dovecot-pop3d")) {
+            format!("passdb {{\n driver = passwd-file\n args = {file}\n}}")
+        } else {
+            format!("passdb passwd-file {{\n passwd_file_path = {file}\n}}")
+        };
+        self.extra(&lines)
+    }
+
     pub fn start(self) -> Dovecot {
         Dovecot::start_with(self)
     }
@@ -199,7 +210,6 @@ impl Dovecot {
     }
 
     fn configuration(&self) -> String {
-        let version = output_of(&self.program, &["--version"]);
         let Account { user, group, .. } = &self.account;
         let capability = self
             .options
@@ -207,7 +217,7 @@ impl Dovecot {
             .as_ref()
             .map(|c| format!("imap_capability = {c}"))
             .unwrap_or_default();
-        let template = if version.starts_with("2.3.") {
+        let template = if is_2_3(&self.program) {
             include_str!("dovecot-2.3.conf")
         } else {
             include_str!("dovecot-2.4.conf")
@@ -227,6 +237,10 @@ impl Dovecot {
     pub fn path(&self) -> PathBuf {
         self.tree.path().to_owned()
     }
+}
+
+fn is_2_3(program: &str) -> bool {
+    output_of(program, &["--version"]).starts_with("2.3.")
 }
 
 impl Drop for Dovecot {
