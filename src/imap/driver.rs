@@ -5,6 +5,9 @@
 //! Must not know: folders, messages, or what commands are for.
 
 use async_imap::{Authenticator, Client, Session};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
+use zeroize::Zeroizing;
 
 use super::error::Error;
 use super::reply::{Capabilities, Condition, Reply};
@@ -65,12 +68,16 @@ impl Stranger {
     }
 
     /// Logs in; the capabilities are those that the tagged OK told, if it did.
+    ///
+    /// # Errors
+    /// [`Error::LoginRefused`]; [`Error::Insecure`] where the upstream let the client in without the password.
     pub(super) async fn login(
-        self,
+        mut self,
         mechanism: Mechanism,
         user: &str,
         password: &str,
     ) -> Result<(Driver, Option<Capabilities>), Error> {
+        self.client.get_mut().keep_secret(forms_of(user, password));
         let outcome = match mechanism {
             Mechanism::Login => self.client.login(user, password).await,
             Mechanism::Plain => {
@@ -87,6 +94,12 @@ impl Stranger {
                 };
                 if !reply.is_ok() {
                     return Err(Error::LoginRefused(reply));
+                }
+                if mechanism == Mechanism::Plain && !transport.was_asked() {
+                    // The password is sent only when it is asked for, so nobody has checked it.
+                    return Err(Error::Insecure(
+                        "the upstream accepted the log-in without asking for the password",
+                    ));
                 }
                 let capabilities = transport.take_capabilities();
                 transport.login_done();
@@ -114,6 +127,21 @@ impl Stranger {
             }
         }
     }
+}
+
+/// The password in every form in which an upstream may repeat it: as it is, as LOGIN quotes it, and in base64.
+fn forms_of(user: &str, password: &str) -> Vec<Zeroizing<Vec<u8>>> {
+    let quoted = password.replace('\\', "\\\\").replace('"', "\\\"");
+    let plain = Zeroizing::new(format!("\0{user}\0{password}"));
+    [
+        password.to_owned(),
+        quoted,
+        STANDARD_NO_PAD.encode(password),
+        STANDARD_NO_PAD.encode(plain.as_bytes()),
+    ]
+    .into_iter()
+    .map(|form| Zeroizing::new(form.into_bytes()))
+    .collect()
 }
 
 struct Plain<'a> {

@@ -1,7 +1,8 @@
 //! What can go wrong on the way to an upstream: one variant for each thing a caller does differently.
 //!
 //! Must not know: POP3 response codes (the bridge translates), or any type of the IMAP crate.
-//! No variant ever carries mail text, a password, or a raw buffer: upstream texts are cut and cleaned (see [`Reply`]).
+//! No variant ever carries mail text, a password, or a raw buffer: upstream texts are cut and cleaned (see [`Reply`]),
+//! and one that repeats the log-in is never shown.
 
 use std::fmt;
 use std::io;
@@ -114,8 +115,21 @@ fn login_nature(reply: &Reply) -> Nature {
 
 /// What upstreams without response codes say when it is not the password. Exchange: "Request is throttled. Suggested Backoff Time: ...",
 /// "Server Unavailable. 15"; others: "Too many connections", "Temporary authentication failure", "try again later".
+/// Words about the credentials win over all but "temporary": "Invalid credentials, try again later".
 fn sounds_temporary(reply: &Reply) -> bool {
-    ["throttl", "unavailable", "too many", "temporar", "later"]
+    if reply.mentions("temporar") {
+        return true;
+    }
+    let of_credentials = [
+        "credential",
+        "password",
+        "authentication failed",
+        "invalid login",
+    ];
+    if of_credentials.iter().any(|word| reply.mentions(word)) {
+        return false;
+    }
+    ["throttl", "unavailable", "too many", "later"]
         .iter()
         .any(|word| reply.mentions(word))
 }
@@ -150,5 +164,42 @@ impl std::error::Error for Error {}
 impl From<io::Error> for Error {
     fn from(error: io::Error) -> Self {
         Self::Lost(error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_about_the_credentials_win_over_words_about_time() {
+        let nature =
+            |line: &str| Error::LoginRefused(Reply::parse(line.as_bytes()).unwrap()).nature();
+        for line in [
+            "NO Invalid credentials, try again later",
+            "NO Wrong password; too many tries lock the account",
+            "NO Authentication failed, try later",
+            "NO Invalid login, service unavailable to you",
+            "NO no",
+        ] {
+            assert_eq!(nature(line), Nature::Credentials, "{line}");
+        }
+        for line in [
+            "NO Temporary problem with the password database",
+            "NO Authentication failed: temporary failure",
+            "NO try again later",
+            "NO Server Unavailable. 15",
+        ] {
+            assert_eq!(nature(line), Nature::Temporary, "{line}");
+        }
+    }
+
+    #[test]
+    fn a_withheld_text_still_tells_what_it_is() {
+        let mut reply = Reply::parse(b"NO Server unavailable: \"secret\"").unwrap();
+        reply.withhold();
+        let error = Error::LoginRefused(reply);
+        assert_eq!(error.nature(), Nature::Temporary);
+        assert!(!format!("{error} {error:?}").contains("secret"));
     }
 }

@@ -9,6 +9,25 @@ use std::fmt;
 /// The longest upstream text that is kept for logs, in characters.
 const TEXT_LIMIT: usize = 200;
 
+/// The codes that are shown where the rest of a reply is not (RFC 3501, 7.1; RFC 5530): another word might be anything.
+const SHOWN_CODES: &[&str] = &[
+    "ALERT",
+    "AUTHENTICATIONFAILED",
+    "AUTHORIZATIONFAILED",
+    "CANNOT",
+    "CLIENTBUG",
+    "CONTACTADMIN",
+    "EXPIRED",
+    "INUSE",
+    "LIMIT",
+    "NOPERM",
+    "OVERQUOTA",
+    "PRIVACYREQUIRED",
+    "SERVERBUG",
+    "THROTTLED",
+    "UNAVAILABLE",
+];
+
 /// The condition of a status response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Condition {
@@ -33,6 +52,8 @@ pub struct Reply {
     /// What follows the name inside the brackets.
     args: String,
     text: String,
+    /// The text repeats a secret, or may: it is there for decisions and is never shown.
+    withheld: bool,
 }
 
 impl Reply {
@@ -68,6 +89,7 @@ impl Reply {
             code,
             args,
             text: clean(text.trim_ascii()),
+            withheld: false,
         })
     }
 
@@ -78,7 +100,13 @@ impl Reply {
             code: Some(code.to_owned()),
             args: String::new(),
             text: text.to_owned(),
+            withheld: false,
         }
+    }
+
+    /// From now on shows no more than the condition and a well-known code.
+    pub(super) fn withhold(&mut self) {
+        self.withheld = true;
     }
 
     /// The condition.
@@ -122,6 +150,13 @@ impl fmt::Display for Reply {
             Condition::Preauth => "PREAUTH",
         };
         f.write_str(condition)?;
+        if self.withheld {
+            let shown = self.code_name().filter(|code| SHOWN_CODES.contains(code));
+            if let Some(code) = shown {
+                write!(f, " [{code}]")?;
+            }
+            return f.write_str(" (the text is withheld)");
+        }
         if let Some(code) = &self.code {
             write!(f, " [{}]", clean(code.as_bytes()))?;
         }

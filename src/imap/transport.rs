@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
-use zeroize::Zeroize;
+use zeroize::{Zeroize, Zeroizing};
 
 use super::Observer;
 use super::digest::Digest;
@@ -188,7 +188,17 @@ impl Transport {
 
     /// Ends the log-in: from now on lines are read from here and the IMAP crate only writes.
     pub(super) fn login_done(&mut self) {
-        self.login.done = true;
+        self.login.finish();
+    }
+
+    /// What the log-in sends and no reply may show; call it before.
+    pub(super) fn keep_secret(&mut self, secrets: Vec<Zeroizing<Vec<u8>>>) {
+        self.login.keep_secret(secrets);
+    }
+
+    /// Whether the upstream asked for more (`+`) during the last command.
+    pub(super) fn was_asked(&self) -> bool {
+        self.login.asked > 0
     }
 
     /// The tagged line that the IMAP crate was last given a digest of.

@@ -9,7 +9,7 @@ fn greeted(line: &str) -> Peer {
 }
 
 /// AUTHENTICATE is answered by these lines once the password is there.
-fn answered(lines: &'static str) -> Peer {
+pub fn answered(lines: &'static str) -> Peer {
     Peer::with_mail(1).on("AUTHENTICATE", move |conn, cmd| {
         conn.line("+ ");
         if conn.read_line().is_none() {
@@ -188,6 +188,10 @@ fn a_refused_password_is_auth() {
             answered("{tag} NO [ALERT]Password ung\u{fc}ltig"),
         ),
         ("Courier", answered("{tag} NO Login failed.")),
+        (
+            "invalid, with advice that does not make it temporary",
+            answered("{tag} NO Invalid credentials, try again later"),
+        ),
         ("LOGIN", logging_in_by_login("{tag} NO Login failed.")),
         (
             "at once, before the password was asked for",

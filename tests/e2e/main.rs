@@ -23,6 +23,7 @@ mod fail2ban;
 mod hostile_body;
 mod hostile_cut;
 mod hostile_login;
+mod hostile_login_secrets;
 mod hostile_size;
 mod hostile_top;
 mod hostile_upstream;
