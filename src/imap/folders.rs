@@ -10,6 +10,10 @@ use super::error::Error;
 use super::{grammar, set};
 use crate::policy::Trash;
 
+/// The most folders of one LIST, and the most octets of their lines.
+const MOST_FOLDERS: usize = 100_000;
+const MOST_OCTETS: usize = 8 << 20;
+
 /// One line of LIST.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Folder {
@@ -32,10 +36,12 @@ impl Connection {
     /// All folders, with their special uses where the upstream knows them.
     ///
     /// # Errors
-    /// What any command can give.
+    /// [`Error::TooLong`] where there are more than 100,000, and what any command can give.
     pub async fn folders(&mut self) -> Result<Vec<Folder>, Error> {
-        let special = self.capabilities().has("SPECIAL-USE");
-        self.list(if special {
+        // RETURN is the grammar of extended LIST (RFC 5258); without it, a plain LIST carries the special uses (RFC 6154, 2).
+        let capabilities = self.capabilities();
+        let extended = capabilities.has("SPECIAL-USE") && capabilities.has("LIST-EXTENDED");
+        self.list(if extended {
             "LIST \"\" \"*\" RETURN (SPECIAL-USE)"
         } else {
             "LIST \"\" \"*\""
@@ -76,10 +82,15 @@ impl Connection {
 
     async fn list(&mut self, command: &str) -> Result<Vec<Folder>, Error> {
         let mut folders = Vec::new();
+        let mut octets = 0;
         self.command("LIST", command, |untagged| {
             if let Untagged::Data(data) = untagged
                 && set::is(data, b"LIST")
             {
+                octets += data.len();
+                if folders.len() >= MOST_FOLDERS || octets > MOST_OCTETS {
+                    return Err(Error::TooLong("the list of folders"));
+                }
                 folders.push(folder(data)?);
             }
             Ok(())

@@ -133,10 +133,14 @@ impl View<'_> {
         selected: &Selected,
     ) -> Result<Result<Index, &'static str>, Error> {
         let mut table = Table::of(known);
-        let last = table.last_uid().map_or(0, Uid::get);
         let mut in_place = true;
-        if self.exists > 0 {
+        for _ in 0..ROUNDS {
+            let before = self.exists;
+            if before == 0 {
+                break;
+            }
             // From the last known message on: its date and size say whether it is still the same one. `*` is always among them.
+            let last = table.last_uid().map_or(0, Uid::get);
             let told = self.fetch(last.max(1)).await?;
             for row in &told.rows {
                 match table.put(row.message, row.gm_msgid) {
@@ -148,12 +152,16 @@ impl View<'_> {
                 }
             }
             // As many messages as EXISTS says may still be others, should one have gone and another not have been told.
-            in_place = told.went == 0
+            in_place &= told.went == 0
                 && !told.rows.is_empty()
                 && told
                     .rows
                     .iter()
                     .all(|row| table.position(row.message.uid) == Some(row.position as usize));
+            // What arrived behind the rows is told by the next round; what is missing otherwise is not.
+            if told.went > 0 || self.exists <= before || self.exists as usize <= table.len() {
+                break;
+            }
         }
         let exists = self.exists as usize;
         if exists == table.len() && in_place {

@@ -17,6 +17,8 @@ const EXPUNGES: usize = 1000;
 const SURPLUS: usize = 1000;
 /// The most rows of one command, whatever EXISTS claims.
 const MOST_ROWS: usize = 10_000_000;
+/// The most ranges of vanished messages that one command may tell.
+const MOST_RANGES: usize = 1_000_000;
 
 /// What is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,6 +48,7 @@ pub(super) struct Rows {
     pub(super) exists: u32,
     /// How often messages went while the command ran: counts from before say nothing any more.
     pub(super) went: usize,
+    /// Kept only for [`Wanted::Vanished`].
     pub(super) vanished: Vec<RangeInclusive<u32>>,
 }
 
@@ -64,7 +67,8 @@ impl Rows {
     /// Notes one untagged response, whatever it is.
     ///
     /// # Errors
-    /// [`Error::Inconsistent`] where it contradicts what was told before, [`Error::Protocol`] where an answer cannot be read.
+    /// [`Error::Inconsistent`] where it contradicts what was told before, [`Error::Protocol`] where an answer cannot be read,
+    /// [`Error::TooLong`] where more vanished than is kept.
     pub(super) fn note(&mut self, response: &[u8]) -> Result<(), Error> {
         if set::is_fetch(response) {
             if let Some(row) = self.row(response)? {
@@ -133,7 +137,12 @@ impl Rows {
             uids.sort_unstable_by_key(|range| *range.start());
             self.rows.retain(|row| !within(&uids, row.message.uid));
         }
-        self.vanished.extend(uids);
+        if self.wanted == Wanted::Vanished {
+            if self.vanished.len() + uids.len() > MOST_RANGES {
+                return Err(Error::TooLong("the list of what vanished"));
+            }
+            self.vanished.extend(uids);
+        }
         Ok(())
     }
 
@@ -240,7 +249,23 @@ mod tests {
         assert_eq!((uids(&rows), rows.exists, rows.went), (vec![19], 1, 1));
         let rows = told(3, &[&a, &b, &c, "VANISHED (EARLIER) 1:10,20:4294967295"]).unwrap();
         assert_eq!((rows.rows.len(), rows.exists, rows.went), (3, 3, 0));
-        assert_eq!(rows.vanished, [1..=10, 20..=u32::MAX]);
+    }
+
+    #[test]
+    fn what_vanished_is_kept_for_who_asked_and_not_without_end() {
+        let response = b"* VANISHED (EARLIER) 1:10,20:4294967295\r\n";
+        for (wanted, kept) in [(Wanted::Vanished, 2), (Wanted::Uids, 0), (ALL, 0)] {
+            let mut rows = Rows::new(wanted, 3);
+            rows.note(response).unwrap();
+            assert_eq!(rows.vanished.len(), kept, "{wanted:?}");
+        }
+        let many = format!("* VANISHED (EARLIER) 1{}\r\n", ",3".repeat(99_999));
+        let mut rows = Rows::new(Wanted::Vanished, 3);
+        for _ in 0..MOST_RANGES / 100_000 {
+            rows.note(many.as_bytes()).unwrap();
+        }
+        assert_eq!(rows.vanished.len(), MOST_RANGES);
+        assert!(matches!(rows.note(response), Err(Error::TooLong(_))));
     }
 
     #[test]

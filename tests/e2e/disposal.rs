@@ -115,6 +115,19 @@ fn trash_means_move_to_the_folder_of_that_use() {
 }
 
 #[test]
+fn special_uses_are_asked_for_in_words_only_where_extended_list_is_known() {
+    let plain = with("MOVE SPECIAL-USE").reply("LIST \"\" \"*\" RETURN", "{tag} BAD what?");
+    let extended = with("MOVE SPECIAL-USE LIST-EXTENDED");
+    let rows = [("plain", plain), ("extended", extended)];
+    let mut asked = ["LIST \"\" \"*\"", "LIST \"\" \"*\" RETURN (SPECIAL-USE)"].iter();
+    Many::start_with(rows, RunningPeer::plain_url, "dispose = \"trash\"").each(|one| {
+        assert!(delete_two(&one).ok, "{}", one.name);
+        assert_eq!(one.peer.commands("LIST"), [*asked.next().expect("one")]);
+        assert_eq!(changes(one.peer), ["UID MOVE 2,4 \"Trash\""]);
+    });
+}
+
+#[test]
 fn trash_by_name_is_found_whatever_letters_it_has() {
     let peer = with("MOVE").on("LIST \"\" \"Gel&APY-schte Elemente\"", |conn, cmd| {
         conn.line("* LIST () \"/\" \"Gel&APY-schte Elemente\"");

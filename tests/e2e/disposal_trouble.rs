@@ -240,6 +240,7 @@ fn a_real_server_loses_just_what_was_deleted() {
 fn a_real_server_moves_to_its_trash() {
     for capability in [
         "IMAP4rev1 MOVE SPECIAL-USE",
+        "IMAP4rev1 MOVE SPECIAL-USE LIST-EXTENDED",
         "IMAP4rev1 UIDPLUS SPECIAL-USE",
     ] {
         let dovecot = Dovecot::options().capability(capability).start();

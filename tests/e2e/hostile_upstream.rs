@@ -2,7 +2,7 @@
 //! error, and never an empty or a shorter maildrop.
 
 use crate::many::{Many, Row};
-use crate::support::imap_peer::{Flow, Peer};
+use crate::support::imap_peer::{Flow, Peer, RunningPeer};
 
 const ROW_1: &str = "* 1 FETCH (UID 1 RFC822.SIZE 10 INTERNALDATE \"01-Jan-2024 00:01:00 +0000\")";
 const ROW_2: &str = "* 2 FETCH (UID 2 RFC822.SIZE 10 INTERNALDATE \"01-Jan-2024 00:02:00 +0000\")";
@@ -292,10 +292,37 @@ fn responses_without_bounds_are_a_temporary_error_and_cost_no_memory() {
             flood("UID FETCH", "* X {1}\r\n", "x {1}\r\n"),
         ),
         ("rows without end", flood("UID FETCH", "", concat_row())),
+        (
+            "what vanished, without end and without a question",
+            flood(
+                "UID FETCH",
+                "",
+                "* VANISHED (EARLIER) 1,2,3,4,5,6,7,8,9,1,2,3,4,5,6,7,8,9\r\n",
+            ),
+        ),
         ("parentheses without end", list(&deep)),
     ]);
 }
 
 fn concat_row() -> &'static str {
     "* 1 FETCH (UID 1 RFC822.SIZE 10 INTERNALDATE \"01-Jan-2024 00:01:00 +0000\")\r\n"
+}
+
+#[test]
+fn folders_without_end_are_a_temporary_error_and_cost_no_memory() {
+    let long = format!("* LIST () \"/\" {}\r\n", "x".repeat(60_000)).leak();
+    let rows = [
+        ("many", flood("LIST", "", "* LIST (\\A) \"/\" x\r\n")),
+        ("long", flood("LIST", "", long)),
+    ];
+    let many = Many::start_with(rows, RunningPeer::plain_url, "dispose = \"trash\"");
+    many.each(|one| {
+        let mut pop3 = one.log_in();
+        pop3.ok("DELE 1");
+        let status = pop3.command("QUIT");
+        one.assert_refused(&status, Some("SYS/TEMP"));
+        assert_eq!(one.peer.mailbox().uids(), [1, 2, 3], "{}", one.name);
+    });
+    let peak = many.bridge.memory("VmHWM");
+    assert!(peak < 150 << 20, "{peak} octets of memory");
 }

@@ -2,6 +2,7 @@
 //! they are listed.
 
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 
 use crate::many::{bridged, log_in};
@@ -276,4 +277,67 @@ fn a_message_that_arrives_while_the_uids_are_asked_for_is_shown() {
     assert!(pop3.expect_ok().starts_with("4 "));
     pop3.quit();
     assert_eq!(poll(&bridge), [1, 3, 4, 5]);
+}
+
+#[test]
+fn messages_that_arrive_behind_the_rows_of_the_difference_are_asked_for_and_nothing_is_distrusted()
+{
+    // Five messages in the first session, six at the beginning of the second, and more while it lists them.
+    let peer = Peer::with_mail(8);
+    let rows: Vec<String> = (1..)
+        .zip(0..8)
+        .map(|(n, at)| true_row(&peer, at, n))
+        .collect();
+    let first = format!("{}\n{{tag}} OK done", rows[..5].join("\n"));
+    let peer = peer
+        .on("EXAMINE", |conn, cmd| {
+            if conn.number > 1 {
+                return Flow::Default;
+            }
+            let exists = 5 + conn.number;
+            conn.answer(
+                cmd,
+                &format!("* {exists} EXISTS\n* OK [UIDVALIDITY 1700000000] x\n* OK [UIDNEXT {}] x\n{{tag}} OK [READ-ONLY] done", exists + 1),
+            );
+            Flow::Done
+        })
+        .reply("UID FETCH 1:*", &first)
+        .reply(
+            "UID FETCH 5:*",
+            &format!("{}\n* 7 EXISTS\n{{tag}} OK done", rows[4..6].join("\n")),
+        )
+        .reply(
+            "UID FETCH 6:*",
+            &format!("{}\n* 8 EXISTS\n{{tag}} OK done", rows[5..7].join("\n")),
+        );
+    let (peer, bridge) = bridged(peer);
+    assert_eq!(poll(&bridge), [1, 2, 3, 4, 5]);
+    assert_eq!(poll(&bridge), [1, 2, 3, 4, 5, 6, 7, 8]);
+    assert_eq!(poll(&bridge), [1, 2, 3, 4, 5, 6, 7, 8]);
+    let items = "(UID RFC822.SIZE INTERNALDATE)";
+    let asked = [1, 5, 6, 7].map(|uid| format!("UID FETCH {uid}:* {items}"));
+    assert_eq!(peer.commands("UID FETCH"), asked);
+    let log = bridge.log();
+    let warning = log.iter().find(|line| line.contains("\"WARN\""));
+    assert_eq!(warning, None);
+    for outcome in ["cold", "delta", "hit"] {
+        let label = format!("outcome=\"{outcome}\"");
+        let lookups = bridge.metric("popbridge_index_lookups_total", &[&label]);
+        assert_eq!(lookups, 1.0, "{outcome}");
+    }
+}
+
+#[test]
+fn a_folder_that_grows_with_each_question_is_not_asked_for_ever() {
+    let peer = Peer::with_mail(3).on("UID FETCH 3:*", |conn, cmd| {
+        static EXISTS: AtomicUsize = AtomicUsize::new(10);
+        let exists = EXISTS.fetch_add(1, Ordering::Relaxed);
+        conn.answer(cmd, &format!("* {exists} EXISTS\n{{tag}} OK done"));
+        Flow::Done
+    });
+    let (peer, bridge) = bridged(peer);
+    poll(&bridge);
+    peer.mailbox().add(b"Subject: new\r\n\r\nnew\r\n");
+    assert_temporary(&bridge);
+    assert!(peer.commands("UID FETCH").len() < 20);
 }
