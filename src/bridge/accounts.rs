@@ -109,7 +109,7 @@ impl Accounts {
         let task = async move {
             let listed = in_time("list the folder", this.refresh(&account, connection)).await;
             if let Err(error) = &listed {
-                warn!(upstream = account.upstream.name, account = account.credentials.user, %error, "listing failed");
+                warn!(upstream = account.upstream.name, %error, "listing failed");
             }
             listed
         };
@@ -128,11 +128,11 @@ impl Accounts {
         let task = async move {
             let removal = this.remove_now(&account, connection, uid_validity, &uids);
             let removed = in_time("remove messages", removal).await;
-            let (upstream, user) = (&account.upstream.name, &account.credentials.user);
+            let upstream = &account.upstream.name;
             match &removed {
-                Ok(()) => info!(upstream, account = user, messages = uids.len(), "removed"),
+                Ok(()) => info!(upstream, messages = uids.len(), "removed"),
                 Err(error) => {
-                    warn!(upstream, account = user, messages = uids.len(), %error, "removing failed");
+                    warn!(upstream, messages = uids.len(), %error, "removing failed");
                 }
             }
             removed
@@ -145,7 +145,8 @@ impl Accounts {
         &self,
         task: impl Future<Output = Result<T, Error>> + Send + 'static,
     ) -> Result<T, Error> {
-        match tokio::spawn(task.in_current_span()).await {
+        // Boxed, so that the session's own future stays small.
+        match tokio::spawn(Box::pin(task.in_current_span())).await {
             Ok(done) => done,
             Err(_) => {
                 self.metrics.session_panicked();
@@ -178,9 +179,7 @@ impl Accounts {
         if let Listed::Distrusted(reason) = how {
             warn!(
                 upstream = account.upstream.name,
-                account = account.credentials.user,
-                reason,
-                "what was known of the folder is not believed; listed it again"
+                reason, "what was known of the folder is not believed; listed it again"
             );
         }
         self.metrics.index_lookup(match how {

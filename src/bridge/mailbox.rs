@@ -100,9 +100,11 @@ impl Mailbox {
             .uid_validity
             .ok_or(Error::Protocol("a removal before a list"))?;
         let connection = self.connection.take();
-        self.accounts
-            .remove(self.account.clone(), connection, uid_validity, uids)
-            .await
+        let account = self.account.clone();
+        let removal = self
+            .accounts
+            .remove(account, connection, uid_validity, uids);
+        Box::pin(removal).await
     }
 
     /// The session ends: says good-bye upstream.

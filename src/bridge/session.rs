@@ -8,7 +8,7 @@ use std::io;
 use std::sync::Arc;
 
 use tokio::time::{Instant, sleep};
-use tracing::{Instrument as _, debug, info, warn};
+use tracing::{Instrument as _, Span, debug, info, warn};
 
 use super::mailbox::Mailbox;
 use super::retrieve::{self, Retrieved};
@@ -62,7 +62,7 @@ struct Driver {
     /// When the last whole line was answered. Octets alone put no end off: one octet a minute keeps no session alive.
     last_line: Instant,
     attempts: u32,
-    /// Whether the command under way was answered with success; none before its first answer.
+    /// Whether the command under way was answered with success; none before its first answer, and after a mere challenge.
     answered: Option<bool>,
     /// Whether the log says that this client would have to encrypt; once is enough.
     told_of_encryption: bool,
@@ -134,6 +134,11 @@ impl Driver {
                     Next::End(end) => break Some(end),
                 }
             };
+            if self.answered.is_none() && end.is_none() {
+                // A challenge: AUTH is answered when its exchange ends.
+                self.last_line = Instant::now();
+                continue;
+            }
             let ok = self.answered == Some(true);
             let (command, took) = (self.session.command(), started.elapsed());
             let outcome = if ok {
@@ -196,7 +201,7 @@ impl Driver {
                 .wire
                 .out
                 .get(before..)
-                .filter(|answer| !answer.is_empty())
+                .filter(|answer| !answer.is_empty() && !answer.starts_with(b"+ "))
         {
             self.answered = Some(pop3::is_ok(answer));
         }
@@ -245,6 +250,10 @@ impl Driver {
     async fn log_in(&mut self, login: Login) -> io::Result<Result<(), Refusal>> {
         self.attempts += 1;
         let Some(upstream) = self.bridge.router.route(&login.user) else {
+            info!(
+                account = shown(&login.user),
+                "the log-in name belongs to no upstream: no domains = [...] fits it"
+            );
             self.refused(&login, LoginOutcome::NoUpstream).await;
             return Ok(Err(refusals::unknown_user()));
         };
@@ -256,22 +265,25 @@ impl Driver {
         match Mailbox::log_in(Arc::clone(&self.bridge.accounts), upstream, credentials).await {
             Ok(mailbox) => {
                 self.bridge.metrics.login(LoginOutcome::Ok);
+                // In every line of the session from here on.
+                Span::current().record("account", shown(&login.user));
                 info!(
-                    account = login.user,
                     upstream = mailbox.upstream().name,
                     mechanism = login.mechanism.as_str(),
+                    encrypted = self.visitor.wire.is_encrypted(),
                     "logged in"
                 );
                 self.mailbox = Some(mailbox);
                 Ok(Ok(()))
             }
             Err(error) => {
+                // Nobody has vouched for this name: a log is not the place to store a long one.
+                let account = shown(&login.user);
                 if error.nature() == Nature::Credentials {
+                    info!(upstream = name, account, %error, "the upstream does not accept the log-in");
                     self.refused(&login, LoginOutcome::Rejected).await;
                 } else {
                     self.bridge.metrics.login(LoginOutcome::Unavailable);
-                    // Nobody has vouched for this name: a log is not the place to store a long one.
-                    let account: String = login.user.chars().take(LOGGED_NAME).collect();
                     warn!(upstream = name, account, %error, "the log-in could not be checked");
                 }
                 Ok(Err(refusals::of_login(&error)))
@@ -334,7 +346,7 @@ impl Driver {
             return Err(refusals::temporary());
         };
         let count = uids.len();
-        let removed = mailbox.remove(uids).await;
+        let removed = Box::pin(mailbox.remove(uids)).await;
         self.removed = removed.as_ref().map_or(0, |()| count);
         removed.map_err(|error| refusals::of(&error))
     }
@@ -358,4 +370,9 @@ impl Driver {
         let linger = matches!(end, End::Quit | End::Refused | End::Injected);
         self.visitor.wire.close(linger).await;
     }
+}
+
+/// A log-in name as it may stand in a log; whoever writes it escapes it.
+fn shown(user: &str) -> String {
+    user.chars().take(LOGGED_NAME).collect()
 }

@@ -114,7 +114,10 @@ fn flags_win_over_the_file() {
     assert_eq!(config.state, Path::new("state"));
     assert_eq!(
         config.warnings,
-        ["the upstream of the command line or environment is used instead of all in the file"]
+        [
+            "the listeners of the command line or environment are used instead of all [[listen]] in the file",
+            "the upstream of the command line or environment is used instead of all in the file",
+        ]
     );
 }
 

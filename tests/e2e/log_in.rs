@@ -4,9 +4,9 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use crate::support::bridge::{Bridge, Options};
+use crate::support::bridge::{Bridge, Options, field};
 use crate::support::dovecot::{Dovecot, PASSWORD};
-use crate::support::imap_peer::Peer;
+use crate::support::imap_peer::{self, Peer};
 use crate::support::mail::ordinary_mail;
 use crate::support::pop3::{Mode, Pop3};
 use crate::support::tree::{Account, Tree};
@@ -290,4 +290,63 @@ fn a_name_that_belongs_to_no_upstream_is_refused_like_a_wrong_password() {
     pop3.ok("USER ann@example.net");
     assert_eq!(pop3.err("PASS x").code(), Some("AUTH"));
     assert_eq!(peer.connections(), 0);
+}
+
+#[test]
+fn an_exchange_of_auth_counts_as_one_command_with_its_last_answer() {
+    let peer = Peer::with_mail(1).start();
+    let bridge = Bridge::before(&peer.plain_url());
+    let mut pop3 = bridge.pop3();
+    pop3.send("AUTH PLAIN");
+    challenge(&mut pop3);
+    pop3.send("*");
+    assert!(!pop3.status().ok);
+    pop3.send("AUTH PLAIN");
+    challenge(&mut pop3);
+    pop3.send(&b64(&format!(
+        "\0{}\0{}",
+        imap_peer::USER,
+        imap_peer::PASSWORD
+    )));
+    pop3.expect_ok();
+    pop3.quit();
+    let count = |outcome: &str| {
+        let outcome = format!("outcome=\"{outcome}\"");
+        bridge.metric("popbridge_commands_total", &["command=\"AUTH\"", &outcome])
+    };
+    assert_eq!((count("ok"), count("err")), (1.0, 1.0));
+}
+
+#[test]
+fn the_log_tells_why_a_log_in_was_refused_and_to_whom_a_session_belongs() {
+    let peer = Peer::with_mail(1)
+        .capability("IMAP4rev1")
+        .reply(
+            "LOGIN \"user@example.com\" \"wrong-7\"",
+            "{tag} NO [AUTHENTICATIONFAILED] app password needed",
+        )
+        .start();
+    let bridge = Options::config(&format!(
+        "[upstream.office]\nurl = \"{}\"\ndomains = [\"example.com\"]\n[limits]\nauth_failure_delay = \"0s\"\n",
+        peer.plain_url()
+    ))
+    .start();
+    let mut pop3 = bridge.pop3();
+    pop3.ok("USER ann@example.net");
+    pop3.err("PASS x");
+    pop3.ok("USER user@example.com");
+    pop3.err("PASS wrong-7");
+    pop3.ok("USER user@example.com");
+    pop3.ok(&format!("PASS {}", imap_peer::PASSWORD));
+    pop3.quit();
+    bridge.wait_for_log("no upstream", |line| {
+        field(line, "message").contains("belongs to no upstream")
+            && field(line, "account") == "ann@example.net"
+    });
+    bridge.wait_for_log("the reason", |line| {
+        field(line, "error").contains("app password needed")
+    });
+    bridge.wait_for_log("whose session it was", |line| {
+        field(line, "message") == "session ended" && line["span"]["account"] == "user@example.com"
+    });
 }

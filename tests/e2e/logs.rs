@@ -168,7 +168,13 @@ fn every_line_is_json_and_each_session_is_told_by_one_span() {
         .collect();
     assert_eq!(
         told,
-        ["Aborted login", "logged in", "removed", "session ended"]
+        [
+            "the upstream does not accept the log-in",
+            "Aborted login",
+            "logged in",
+            "removed",
+            "session ended"
+        ]
     );
 }
 
