@@ -93,7 +93,9 @@ if [ -n "$missing" ]; then
 fi
 
 [ "$1" = test ] || exit 0
-[ -x "$cyrus/bin/imapd" ] && exit 0
+# Whole, and for the system as it is now: after an upgrade its libraries have other names.
+lacks_libraries() { LD_LIBRARY_PATH=$1/lib ldd "$1/bin/imapd" | grep 'not found'; }
+if [ -x "$cyrus/bin/imapd" ] && ! lacks_libraries "$cyrus" >/dev/null; then exit 0; fi
 
 # The second upstream: Cyrus IMAP, unpacked into the project's own folder with the libraries that it brings.
 if ! has_apt; then
@@ -123,7 +125,7 @@ rm -rf "$cyrus"
 mkdir -p "$cyrus.new/bin" "$cyrus.new/lib"
 cp "$work"/all/usr/lib/cyrus/bin/{master,imapd} "$cyrus.new/bin/"
 find "$work/all" -path '*/lib/*' -name '*.so*' -not -path '*/perl*' -exec cp -P {} "$cyrus.new/lib/" \;
-absent=$(LD_LIBRARY_PATH=$cyrus.new/lib ldd "$cyrus.new/bin/imapd" | grep 'not found' || true)
+absent=$(lacks_libraries "$cyrus.new" || true)
 if [ -n "$absent" ]; then
   printf 'Cyrus IMAP lacks libraries:\n%s\n' "$absent" >&2
   exit 1
