@@ -150,6 +150,9 @@ fn words(message: &str, path: &[String]) -> String {
                 "{expected} is expected here, not {}",
                 found.replace('`', "\"")
             ));
+            if expected == "a text in quotes" && found.starts_with("integer") {
+                words.push_str("; durations are written \"15s\", sizes \"64MiB\"");
+            }
         }
         None => words.push_str(message),
     }

@@ -261,7 +261,7 @@ fn wrong_types_and_wrong_toml_are_named_with_their_place() {
     let cases = [
         (
             format!("{MINIMAL}[limits]\ninactivity = 600\n"),
-            "popbridge.toml:4:14: limits.inactivity: a text in quotes is expected here, not integer \"600\"",
+            "popbridge.toml:4:14: limits.inactivity: a text in quotes is expected here, not integer \"600\"; durations are written \"15s\", sizes \"64MiB\"",
         ),
         (
             with_upstream_keys("domains = \"example.com\""),
@@ -310,5 +310,5 @@ fn without_an_upstream_both_ways_out_are_named() {
         nothing.contains("--upstream imaps://") && nothing.contains("--config FILE"),
         "{nothing}"
     );
-    assert!(refused("[admin]\n").starts_with("popbridge.toml: no upstream: give --upstream"));
+    assert!(refused("[admin]\n").starts_with("popbridge.toml: no upstream: add [upstream.NAME]"));
 }

@@ -70,9 +70,12 @@ impl FromStr for Url {
             );
         }
         let Some((scheme, rest)) = text.split_once("://") else {
-            return Err(format!(
-                "\"{text}\" has no scheme; write \"imaps://{text}\""
-            ));
+            // A host and perhaps a port, or something that only begins like a URL?
+            let example = match text.contains('/') {
+                true => "imaps://imap.example.com".to_owned(),
+                false => format!("imaps://{text}"),
+            };
+            return Err(format!("\"{text}\" has no scheme; write \"{example}\""));
         };
         let security = match scheme.to_ascii_lowercase().as_str() {
             "imaps" => Security::Implicit,

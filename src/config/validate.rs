@@ -68,6 +68,10 @@ pub(super) struct Check<'a> {
 }
 
 impl Check<'_> {
+    pub(super) fn has_file(&self) -> bool {
+        self.source.is_some()
+    }
+
     pub(super) fn error(&self, span: Range<usize>, message: impl Into<String>) -> ConfigError {
         match self.source {
             Some(source) => source.error(Some(span), message),

@@ -9,7 +9,7 @@ use toml::Spanned;
 use super::error::ConfigError;
 use super::file::{self, Text};
 use super::validate::{Check, SECOND};
-use super::{Overrides, Security, Upstream, Url};
+use super::{DEFAULT_FILE, Overrides, Security, Upstream, Url};
 use crate::maildrop::uidl;
 use crate::policy::{Dispose, Trash};
 
@@ -65,10 +65,14 @@ pub(super) fn upstreams(
         return Ok(vec![with_defaults(NAME_OF_FLAG.to_owned(), url)]);
     }
     if upstreams.is_empty() {
-        return Err(check.missing(
-            "no upstream: give --upstream imaps://imap.example.com (or POPBRIDGE_UPSTREAM), \
-             or a file by --config FILE with [upstream.NAME] and url = \"imaps://imap.example.com\" in it",
-        ));
+        return Err(check.missing(if check.has_file() {
+            "no upstream: add [upstream.NAME] with url = \"imaps://imap.example.com\"".to_owned()
+        } else {
+            format!(
+                "no upstream: give --upstream imaps://imap.example.com (or POPBRIDGE_UPSTREAM), or --config FILE with a file that has \
+                 [upstream.NAME] with url = \"imaps://imap.example.com\" in it; there is no {DEFAULT_FILE} either"
+            )
+        }));
     }
     Ok(upstreams)
 }
