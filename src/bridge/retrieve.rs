@@ -1,12 +1,13 @@
 //! RETR and TOP: from the upstream's literal to the client's socket, a piece at a time.
 //!
-//! The final `.` is written only after the upstream has confirmed the whole body. What breaks off after something was sent is cut;
+//! The final `.` is written only after the upstream has confirmed the whole body or, for TOP, has given all the lines wanted of a
+//! message that it has named. What breaks off after something was sent is cut;
 //! what breaks off before is refused.
 //! Must not know: listings, log-ins.
 
 use std::io;
 
-use bytes::Buf as _;
+use bytes::{Buf as _, BytesMut};
 use tracing::warn;
 
 use super::mailbox::Mailbox;
@@ -22,7 +23,7 @@ const FIRST_RANGE: u32 = 8 * 1024;
 const LINE_GUESS: u32 = 80;
 /// The longest first range.
 const MOST_RANGE: u32 = 512 * 1024;
-/// Each range is so many times as long as what was read before: what is read twice stays below half of it.
+/// Each range is so many times as long as what was read before, so that what is read twice stays below half of what is asked for.
 const GROWTH: u32 = 4;
 
 /// So much of a message that nobody wants any more is read to keep the connection; beyond that a new one is cheaper.
@@ -118,10 +119,20 @@ const PLACEHOLDER: &[u8] = b"Subject: Retrieval using the IMAP4 protocol failed"
 /// The header lines of Exchange's placeholder fit into this.
 const PLACEHOLDER_HEADER: usize = 2048;
 
-/// Whether a message's beginning is Exchange's placeholder. Mail that only has that subject is as long as it is listed.
-fn is_placeholder(start: &[u8], octets: usize, body: &pop3::Body) -> bool {
-    let header = &start[..start.len().min(PLACEHOLDER_HEADER)];
-    octets as u64 != u64::from(body.size) && memchr::memmem::find(header, PLACEHOLDER).is_some()
+/// Whether a message that begins like this is Exchange's placeholder: it has its subject and is not as long as the message is
+/// listed. (Mail that only has that subject is taken for one where sizes are estimates: it is refused and stays where it is.)
+fn is_placeholder(start: &[u8]) -> bool {
+    let mut lines = start.split(|octet| *octet == b'\n');
+    let mut header = lines
+        .by_ref()
+        .take_while(|line| !line.trim_ascii_end().is_empty());
+    header.any(|line| line.starts_with(PLACEHOLDER))
+}
+
+/// Whether so much of a message shows its header, or enough of it.
+fn shows_header(start: &[u8], octets: usize) -> bool {
+    start.len() >= octets.min(PLACEHOLDER_HEADER)
+        || memchr::memmem::find(start, b"\r\n\r\n").is_some()
 }
 
 impl Answer<'_> {
@@ -158,7 +169,7 @@ impl Answer<'_> {
     }
 
     fn is_listed_whole(&self) -> bool {
-        self.read >= u64::from(self.body.size)
+        self.read == u64::from(self.body.size)
     }
 
     fn next_part(&self, plan: Plan) -> Part {
@@ -195,26 +206,37 @@ impl Answer<'_> {
             }
             _ => Came::Whole,
         };
-        let mut rest = stream.octets();
+        let octets = stream.octets();
+        let mut rest = octets;
         let mut known = self.read;
+        // The beginning of what may be a placeholder is held back until that is known.
+        let suspicious = part == Part::Whole && octets as u64 != u64::from(self.body.size);
+        let mut held = (suspicious && known == 0).then(BytesMut::new);
         loop {
             let mut piece = match stream.chunk().await {
                 Ok(Some(piece)) => piece,
                 Ok(None) => break,
+                // Only lines that nobody wants were still to come.
+                Err(_) if encoder.is_done() && stream.is_named() => return Ok(Ok(came)),
                 Err(error) => return Ok(Err(error)),
             };
             rest = rest.saturating_sub(piece.len());
             let passed = usize::try_from(known).map_or(piece.len(), |known| known.min(piece.len()));
             piece.advance(passed);
             known -= passed as u64;
+            if let Some(start) = &mut held {
+                start.extend_from_slice(&piece);
+                if !shows_header(start, octets) {
+                    continue;
+                }
+                if is_placeholder(start) {
+                    return Ok(Err(Error::MessageGone));
+                }
+                piece = std::mem::take(start).freeze();
+                held = None;
+            }
             if piece.is_empty() {
                 continue;
-            }
-            if self.read == 0
-                && part == Part::Whole
-                && is_placeholder(&piece, stream.octets(), self.body)
-            {
-                return Ok(Err(Error::MessageGone));
             }
             self.read += piece.len() as u64;
             self.begin(wire);
@@ -225,7 +247,7 @@ impl Answer<'_> {
                     self.sent = true;
                 }
             }
-            if encoder.is_done() && rest > DRAIN {
+            if encoder.is_done() && rest > DRAIN && stream.is_named() {
                 // The rest of the message is not waited for, at the price of the connection.
                 return Ok(Ok(came));
             }

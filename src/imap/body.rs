@@ -15,7 +15,7 @@ use super::transport::Line;
 use super::{grammar, set};
 use crate::maildrop::Uid;
 
-/// The longest from a body's last octet to the tagged answer, whatever else is said in between.
+/// The longest from a body's last octet to the end of its response, and from there to the tagged answer.
 const TAIL: Duration = Duration::from_secs(60);
 
 /// What of a message is wanted.
@@ -205,6 +205,11 @@ impl Connection {
 }
 
 impl Body<'_> {
+    /// Whether the upstream has said before the octets which message they are of; else it is known only at the body's end.
+    pub fn is_named(&self) -> bool {
+        self.start.named
+    }
+
     /// How many octets the upstream has announced.
     pub fn octets(&self) -> usize {
         self.start.octets
@@ -243,7 +248,8 @@ impl Body<'_> {
                         return Ok(Some(bytes));
                     }
                     let head = std::mem::take(head);
-                    self.check_tail(head).await?;
+                    let checked = tokio::time::timeout(TAIL, self.check_tail(head)).await;
+                    checked.unwrap_or(Err(Error::Timeout("end a message")))?;
                     self.start.state = State::Tail;
                 }
                 State::Quoted(bytes) => {

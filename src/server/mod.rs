@@ -17,7 +17,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_rustls::rustls::ServerConfig;
-use tracing::{Instrument as _, debug, field, info, info_span, warn};
+use tracing::{Instrument as _, debug, error_span, field, info, warn};
 
 use crate::bridge::{Bridge, Visitor, Wire, serve, told};
 use crate::config::{Listen, ListenTls};
@@ -129,7 +129,8 @@ async fn accept(
                     let id = shared.ids.next();
                     // An IPv4 client of an IPv6 listener is an IPv4 client.
                     let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
-                    let span = info_span!("session", id, %peer, account = field::Empty);
+                    // Of the highest level, so that at any filter a line says whose session it is of.
+                    let span = error_span!("session", id, %peer, account = field::Empty);
                     sessions.start(session(stream, peer, Arc::clone(&listen), Arc::clone(&shared), id, ends.clone()).instrument(span));
                 }
                 Err(error) => {

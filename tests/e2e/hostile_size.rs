@@ -104,15 +104,33 @@ fn tops_of_short_messages_keep_the_connection() {
 #[test]
 fn exchanges_notice_of_a_message_it_cannot_give_is_refused() {
     let notice = b"From: Microsoft Exchange\r\nSubject: Retrieval using the IMAP4 protocol failed for the following message: 1\r\n\r\nsorry\r\n";
+    // In pieces that end in the middle of the subject.
+    let in_pieces = listed_as(70_000, notice).on("UID FETCH 1", |conn, cmd| {
+        if !cmd.has("BODY.PEEK[]") {
+            return Flow::Default;
+        }
+        conn.raw(format!("* 1 FETCH (UID 1 BODY[] {{{}}}\r\n", notice.len()));
+        for piece in notice.chunks(7) {
+            conn.raw(piece);
+        }
+        conn.line(")");
+        conn.ok(cmd);
+        Flow::Done
+    });
+    let quoted = b"Subject: look\r\n\r\nSubject: Retrieval using the IMAP4 protocol failed for the following message: 1\r\n";
     let rows: Vec<Row> = vec![
         ("notice", listed_as(70_000, notice)),
+        ("notice in pieces", in_pieces),
+        ("quoted in the text", listed_as(70_000, quoted)),
         ("mail", listed_as(notice.len(), notice)),
     ];
     Many::start(rows).each(|one| {
         let mut pop3 = one.log_in();
         for command in ["RETR 1", "TOP 1 99999999"] {
-            if one.name == "notice" {
+            if one.name.starts_with("notice") {
                 assert_eq!(pop3.err(command).code(), None);
+            } else if one.name.starts_with("quoted") {
+                assert_eq!(pop3.multi(command), quoted);
             } else {
                 assert_eq!(pop3.multi(command), notice, "mail that only looks like it");
             }
