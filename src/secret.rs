@@ -38,6 +38,30 @@ impl fmt::Debug for Secret {
     }
 }
 
+/// A password as the store keeps it: a keyed hash or an argon2id string. Which one, and whether another password fits it, is known to
+/// [`auth`](crate::auth) only.
+#[derive(Clone, PartialEq, Eq)]
+pub struct StoredPassword(String);
+
+impl StoredPassword {
+    /// A text that [`as_text`](Self::as_text) gave.
+    pub fn from_text(text: String) -> Self {
+        Self(text)
+    }
+
+    /// The text to keep.
+    pub fn as_text(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Even a hash is nobody's business.
+impl fmt::Debug for StoredPassword {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("StoredPassword(..)")
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::Secret;

@@ -14,7 +14,7 @@ use crate::maildrop::Format;
 use crate::metrics::{
     ConnectOutcome, ConnectionGuard, Direction, Metrics, UpstreamMetrics, UpstreamOutcome,
 };
-use crate::policy::DisposeRule;
+use crate::policy::{Archive, DisposeRule};
 
 /// An upstream with all that is configured for it.
 pub struct Upstream {
@@ -53,6 +53,8 @@ impl Upstream {
             rule: DisposeRule {
                 dispose: config.dispose,
                 trash: config.trash.clone(),
+                archive: Archive::SpecialUse,
+                keyword: "$Disposed".to_owned(),
                 expunge_without_uidplus: config.expunge_without_uidplus,
             },
             uidl: config.uidl.clone(),

@@ -132,7 +132,7 @@ impl Connection {
             Dispose::Trash if uidplus => {
                 self.find_trash(&rule.trash).await.map(Removal::CopyExpunge)
             }
-            Dispose::Expunge | Dispose::Trash => Err(Error::NoSafeRemoval),
+            _ => Err(Error::NoSafeRemoval),
         }
     }
 

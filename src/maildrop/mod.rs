@@ -5,10 +5,16 @@
 //! itself is shared between sessions; a session's own part is one bit a message,
 //! and that only once something is marked deleted.
 
+mod delta;
 pub mod index;
+mod register;
+mod seq;
 pub mod uidl;
 
+pub use delta::{Delta, Moved, NewMessage};
 pub use index::{Index, Message, Uid, UidValidity};
+pub use register::{Entry, Gone, Register};
+pub use seq::{Seq, SeqSet};
 pub use uidl::{Format, Uidl};
 
 use std::fmt;

@@ -31,6 +31,13 @@ impl Uidl {
         Some(uidl)
     }
 
+    /// The unique-id with this ASCII text behind it. What does not fit is left out; formats leave room.
+    #[must_use]
+    pub fn with_suffix(mut self, suffix: &str) -> Self {
+        self.append(suffix);
+        self
+    }
+
     /// The unique-id as it stands in an answer to UIDL.
     pub fn as_str(&self) -> &str {
         // Only ASCII is ever appended, so the empty text is never returned.
