@@ -2,13 +2,15 @@
 # Installs what the demo or the tests need, on Debian and its kin; elsewhere says what to install.
 #
 #   scripts/install-deps.sh demo    dovecot-imapd, curl, openssl, python3
-#   scripts/install-deps.sh test    the same, dovecot-pop3d, the POP3 clients, fail2ban's filters, and Cyrus IMAP
+#   scripts/install-deps.sh test    the same, dovecot-pop3d, the POP3 clients, fail2ban's filters, PostgreSQL, and Cyrus IMAP
 #
 # Quiet and quick when everything is there. Servers are neither enabled nor started: demo and tests run their own as an
 # ordinary user. Recommended packages are left out, because they would bring a mail server along.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 PATH=$PATH:/usr/sbin:/sbin
+# Debian keeps PostgreSQL's programs out of the way, in a folder for each version.
+for folder in /usr/lib/postgresql/*/bin; do PATH=$PATH:$folder; done
 
 cyrus=target/cyrus # Debian's cyrus-imapd conflicts with dovecot-imapd: unpacked here, not installed
 
@@ -24,7 +26,8 @@ test_needs="$demo_needs
 fetchmail                fetchmail
 getmail                  getmail6
 mpop                     mpop
-fail2ban-regex           fail2ban"
+fail2ban-regex           fail2ban
+initdb                   postgresql"
 
 case "${1:-}" in
 demo) needs=$demo_needs ;;
@@ -86,6 +89,12 @@ if [ -n "$missing" ]; then
     undo="as_root rm -f /usr/sbin/policy-rc.d; $undo"
     printf '#!/bin/sh\nexit 101\n' | as_root tee /usr/sbin/policy-rc.d >/dev/null
     as_root chmod 755 /usr/sbin/policy-rc.d
+  fi
+  # PostgreSQL would also make a cluster of its own, which nobody here needs; a configuration that exists is left alone.
+  if [[ " $missing " == *" postgresql "* ]] && [ ! -e /etc/postgresql-common/createcluster.conf ]; then
+    as_root mkdir -p /etc/postgresql-common/createcluster.d
+    printf 'create_main_cluster = false\n' | as_root tee /etc/postgresql-common/createcluster.d/popbridge.conf >/dev/null
+    undo="as_root rm -f /etc/postgresql-common/createcluster.d/popbridge.conf; $undo"
   fi
   update_lists
   # shellcheck disable=SC2086 # a list of words

@@ -7,14 +7,15 @@ use std::sync::Arc;
 
 use crate::bridge::Upstream;
 use crate::config::Config;
-use crate::imap::{Connection, Credentials, Error};
+use crate::imap::{Connection, Credentials, Destinations, Error};
 use crate::metrics::Metrics;
+use crate::policy::DisposeRule;
 use crate::run::{StartError, upstreams};
 use crate::secret::Secret;
 use crate::server::tls;
 
-/// Reports to `out`; true when all is well. With `connect` each upstream is greeted; with `login` the upstream that the
-/// user belongs to is logged in to as well and its folders are shown.
+/// Reports to `out`; true when all is well. With `connect` each upstream is greeted and each account logged in to; with `login` the
+/// upstream that the user belongs to is logged in to as well. Folders are shown then.
 ///
 /// # Errors
 /// Where TLS cannot be set up or `out` cannot be written.
@@ -30,18 +31,46 @@ pub async fn check(
     let router = upstreams(config, &Metrics::new())?;
     // Makes no self-signed certificate, unlike the start.
     tls::check(&config.tls).map_err(StartError::Tls)?;
-    writeln!(
-        out,
-        "The configuration is valid: {} and {}.",
-        count(config.upstreams.len(), "upstream"),
-        count(config.listen.len(), "listener")
-    )?;
-    if !connect {
-        return Ok(true);
-    }
+    let listeners = count(config.listen.len(), "listener");
+    let upstreams = count(config.upstreams.len(), "upstream");
+    let places = match config.accounts.len() {
+        0 => upstreams,
+        accounts => format!("{upstreams}, {}", count(accounts, "account")),
+    };
     let mut well = true;
+    let mut logins = Vec::new();
+    for account in &config.accounts {
+        if let Some(warning) = account.password.warning() {
+            writeln!(out, "warning: [account.{}]: {warning}", account.name)?;
+        }
+        match account.password.read() {
+            Ok(password) => logins.push((account, password)),
+            Err(error) => {
+                writeln!(out, "[account.{}]: {error}", account.name)?;
+                well = false;
+            }
+        }
+    }
+    if well {
+        writeln!(out, "The configuration is valid: {places} and {listeners}.")?;
+    }
+    if !connect {
+        return Ok(well);
+    }
     for upstream in once_each(router.upstreams()) {
         well &= greet(upstream, out).await?;
+    }
+    for (account, password) in logins {
+        let mut upstreams = router.upstreams();
+        let Some(upstream) = upstreams.find(|upstream| upstream.name == account.upstream) else {
+            continue;
+        };
+        let user = account.login.clone();
+        let credentials = Credentials { user, password };
+        if let Err(error) = log_in(upstream, &account.dispose, &credentials, out).await? {
+            writeln!(out, "  {error}")?;
+            well = false;
+        }
     }
     if let Some((user, password)) = login {
         let Some(upstream) = router.route(&user) else {
@@ -52,7 +81,7 @@ pub async fn check(
             return Ok(false);
         };
         let credentials = Credentials { user, password };
-        if let Err(error) = log_in(upstream, &credentials, out).await? {
+        if let Err(error) = log_in(upstream, &upstream.terms.dispose, &credentials, out).await? {
             writeln!(out, "  {error}")?;
             well = false;
         }
@@ -89,6 +118,7 @@ async fn greet(upstream: &Upstream, out: &mut dyn Write) -> io::Result<bool> {
 
 async fn log_in(
     upstream: &Upstream,
+    rule: &DisposeRule,
     credentials: &Credentials,
     out: &mut dyn Write,
 ) -> io::Result<Result<(), Error>> {
@@ -97,13 +127,13 @@ async fn log_in(
         Ok(connection) => connection,
         Err(error) => return Ok(Err(error)),
     };
-    let shown = show(upstream, &mut connection, out).await?;
+    let shown = show(rule, &mut connection, out).await?;
     connection.logout().await;
     Ok(shown)
 }
 
 async fn show(
-    upstream: &Upstream,
+    rule: &DisposeRule,
     connection: &mut Connection,
     out: &mut dyn Write,
 ) -> io::Result<Result<(), Error>> {
@@ -130,7 +160,12 @@ async fn show(
         count(selected.exists as usize, "message"),
         selected.uid_validity
     )?;
-    match connection.plan_removal(&upstream.rule).await {
+    let Some(action) = rule.action() else {
+        writeln!(out, "  deleting:      nothing happens upstream")?;
+        return Ok(Ok(()));
+    };
+    let to = Destinations::from(rule);
+    match connection.plan(&action, &to).await {
         Ok(removal) => writeln!(out, "  deleting:      {removal}")?,
         Err(error) => {
             writeln!(out, "  deleting:      not possible:")?;

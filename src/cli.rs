@@ -4,6 +4,9 @@
 //! Every flag of `serve` and `check` has an environment variable, `POPBRIDGE_` and its name; a flag wins. Lists are separated by
 //! commas there, and a variable that is set to nothing counts as not set. Secrets are read from standard input, never from a flag, which every user of the machine can see.
 
+pub mod client;
+
+use std::convert::Infallible;
 use std::io::{self, BufRead, Write};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -62,6 +65,14 @@ pub enum Command {
     Serve(Settings),
     /// Check the configuration without listening anywhere
     Check(Check),
+    /// Manage clients, also while popbridge serves: each has a state of its own and, in an account, a password of its own
+    Client(client::Client),
+    /// Show how clients stand: what waits for whom, what was lost, what is to be done upstream
+    Status(client::Status),
+    /// Dispose of what the rules say, in the mailboxes of configured accounts, now
+    Sweep(client::Sweep),
+    /// Copy the store
+    Store(client::Store),
     /// Print a completion script for a shell
     Completions {
         /// The shell
@@ -99,9 +110,16 @@ pub struct Settings {
     /// Address for /metrics, /healthz and /readyz
     #[arg(long, value_name = "ADDR", env = "POPBRIDGE_ADMIN")]
     pub admin: Option<SocketAddr>,
-    /// Folder for what popbridge makes itself, such as its self-signed certificate
-    #[arg(long, value_name = "DIR", env = "POPBRIDGE_STATE")]
-    pub state: Option<PathBuf>,
+    // A text: with postgres:// there may be a password in it, and it must not be repeated by clap.
+    /// Where state is kept: a folder, sqlite:FILE or postgres://USER@HOST/DATABASE
+    #[arg(
+        long,
+        value_name = "DIR|URL",
+        env = "POPBRIDGE_STATE",
+        hide_env_values = true,
+        value_parser = secret
+    )]
+    pub state: Option<Secret>,
     /// What to log: off, error, warn, info, debug or trace, also by module, such as popbridge::imap=debug
     #[arg(
         long,
@@ -135,6 +153,11 @@ impl Settings {
             state: self.state.clone(),
         })
     }
+}
+
+/// A value in which there may be a password.
+fn secret(text: &str) -> Result<Secret, Infallible> {
+    Ok(Secret::new(text.to_owned()))
 }
 
 /// `check`.

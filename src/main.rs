@@ -3,13 +3,38 @@
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
+use popbridge::cli::client::Place;
 use popbridge::cli::{self, Check, Cli, Command, EXIT_CONFIG, Settings};
+use popbridge::commands::{self, CommandError};
+use popbridge::config::Config;
 use popbridge::{check, run, telemetry};
 
 fn main() -> ExitCode {
     match Cli::of_this_process().command {
         Command::Serve(settings) => serve(&settings),
         Command::Check(arguments) => check(&arguments),
+        Command::Client(client) => command(&client.place, async |config| {
+            let mut read_password = || cli::read_password(io::stdin().lock());
+            let (out, notes) = (&mut io::stdout(), &mut io::stderr());
+            commands::client::run(&client.command, config, &mut read_password, out, notes).await
+        }),
+        Command::Status(status) => command(&status.place, async |config| {
+            let (out, notes) = (&mut io::stdout(), &mut io::stderr());
+            commands::status::run(&status.options, config, out, notes).await
+        }),
+        Command::Sweep(sweep) => {
+            command(&sweep.place, async |config| {
+                match commands::sweep::run(&sweep.options, config, &mut io::stdout()).await? {
+                    true => Ok(()),
+                    false => Err(CommandError::Failed(
+                        "not everything was done; see above".to_owned(),
+                    )),
+                }
+            })
+        }
+        Command::Store(store) => command(&store.place, async |config| {
+            commands::store::run(&store.command, config, &mut io::stderr()).await
+        }),
         Command::Completions { shell } => match cli::completions(shell, &mut io::stdout()) {
             Ok(()) => ExitCode::SUCCESS,
             Err(_) => ExitCode::FAILURE,
@@ -60,9 +85,20 @@ fn check(arguments: &Check) -> ExitCode {
     }
 }
 
-fn with_runtime<T>(
-    work: impl Future<Output = Result<T, run::StartError>>,
-) -> Result<T, run::StartError> {
+/// One of the operator's commands.
+fn command(place: &Place, work: impl AsyncFnOnce(&Config) -> Result<(), CommandError>) -> ExitCode {
+    let config = match place.load() {
+        Ok(config) => config,
+        Err(error) => return complain(&error, EXIT_CONFIG),
+    };
+    match with_runtime(work(&config)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error @ CommandError::Usage(_)) => complain(&error, EXIT_CONFIG),
+        Err(error @ CommandError::Failed(_)) => complain(&error, 1),
+    }
+}
+
+fn with_runtime<T, E: From<io::Error>>(work: impl Future<Output = Result<T, E>>) -> Result<T, E> {
     tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?

@@ -23,12 +23,22 @@
 //! | `popbridge_index_lookups_total` | counter | outcome | folder lists asked for |
 //! | `popbridge_index_cache_bytes` | gauge | | memory that known folder lists take |
 //! | `popbridge_index_cache_entries` | gauge | | folder lists that are known |
+//! | `popbridge_client_waiting_messages` | gauge | account, client | messages that a client has not had |
+//! | `popbridge_client_oldest_waiting_seconds` | gauge | account, client | age of the oldest of them; 0 where there is none |
+//! | `popbridge_client_last_seen_timestamp_seconds` | gauge | account, client | last log-in; 0 before the first |
+//! | `popbridge_client_lost_messages` | gauge | account, client | messages that others took away before the client had them |
+//! | `popbridge_account_pending_disposals` | gauge | account | disposals and flags not done upstream yet |
+//! | `popbridge_account_withheld_messages` | gauge | account | messages that cannot be read and are withheld |
+//! | `popbridge_disposals_total` | counter | outcome | messages that were to be disposed of or flagged |
+//! | `popbridge_unreadable_messages_total` | counter | | times that a message could not be read for the third time or more |
 //!
 //! Label values: `tls` is none, starttls or implicit; `direction` is received or sent, as the bridge sees it; `kind` is line_too_long,
 //! behind_stls (something in clear behind STLS) or tls_handshake (one that failed); `outcome` is spelled in the enum that the method
-//! takes.
+//! takes. Gauges of accounts and clients are there for configured accounts and clients that the operator added, and are set when the
+//! account is looked through (`limits.sweep_interval`) and after its clients' sessions.
 
 mod labels;
+mod mailboxes;
 mod upstream;
 
 #[cfg(test)]
@@ -44,9 +54,10 @@ use prometheus::{
 
 use labels::Label;
 pub use labels::{
-    BadInput, CommandOutcome, ConnectOutcome, Direction, IndexLookup, LoginOutcome, SessionTls,
-    UpstreamOutcome,
+    BadInput, CommandOutcome, ConnectOutcome, Direction, DisposalOutcome, IndexLookup,
+    LoginOutcome, SessionTls, UpstreamOutcome,
 };
+pub use mailboxes::ClientFigures;
 pub use upstream::{ConnectionGuard, UpstreamMetrics};
 
 /// From an answer out of memory to a command that nearly timed out, in seconds.
@@ -70,6 +81,7 @@ pub struct Metrics {
     index_lookups: IntCounterVec,
     index_cache_bytes: IntGauge,
     index_cache_entries: IntGauge,
+    mailboxes: mailboxes::Families,
 }
 
 impl Default for Metrics {
@@ -132,6 +144,7 @@ impl Metrics {
             ),
             index_cache_entries: family
                 .gauge("index_cache_entries", "Folder lists that are known."),
+            mailboxes: mailboxes::Families::new(&family),
             registry: family.registry,
         };
         start_at_zero::<LoginOutcome>(&metrics.logins);

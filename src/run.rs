@@ -2,9 +2,11 @@
 //!
 //! Must not know: flags, the configuration file, protocols.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rustix::process::{Resource, getrlimit, setrlimit};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -12,19 +14,28 @@ use tokio::sync::watch;
 use tracing::{info, warn};
 
 use crate::admin::{self, Admin, Readiness};
-use crate::auth::Router;
-use crate::bridge::{Bridge, Upstream, told};
+use crate::auth::name::normalized;
+use crate::auth::{Router, Verifier};
+use crate::bridge::{Bridge, Configured, Terms, Upstream, clock, told};
 use crate::config::Config;
 use crate::imap::tls::ClientTlsError;
 use crate::metrics::Metrics;
 use crate::server::tls::{TlsError, server_config};
 use crate::server::{Server, bind};
+use crate::store::{Purpose, Store, StoreError};
+
+/// What is still to be written when the sessions have ended takes less.
+const LAST_WRITES: Duration = Duration::from_secs(5);
 
 /// Why the bridge could not start.
 #[derive(Debug)]
 pub enum StartError {
     /// An address could not be bound, or the system refused something else.
     Io(io::Error),
+    /// The state.
+    Store(StoreError),
+    /// A secret that the configuration names cannot be had.
+    Secret(String),
     /// TLS for clients.
     Tls(TlsError),
     /// TLS to an upstream.
@@ -40,6 +51,8 @@ impl fmt::Display for StartError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Io(error) => error.fmt(f),
+            Self::Store(error) => error.fmt(f),
+            Self::Secret(words) => f.write_str(words),
             Self::Tls(error) => error.fmt(f),
             Self::Upstream { name, error } => write!(f, "upstream {name}: {error}"),
         }
@@ -47,6 +60,12 @@ impl fmt::Display for StartError {
 }
 
 impl std::error::Error for StartError {}
+
+impl From<StoreError> for StartError {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
 
 impl From<io::Error> for StartError {
     fn from(error: io::Error) -> Self {
@@ -69,14 +88,19 @@ pub async fn serve(config: &Config) -> Result<(), StartError> {
     for warning in &config.warnings {
         warn!("{warning}");
     }
+    for account in &config.accounts {
+        if let Some(warning) = account.password.warning() {
+            warn!(account = account.name, "{warning}");
+        }
+    }
     let metrics = Arc::new(Metrics::new());
-    let router = upstreams(config, &metrics)?;
-    let tls = server_config(&config.tls, &config.state).map_err(StartError::Tls)?;
-    let bridge = Arc::new(Bridge::new(
-        router,
-        config.limits.clone(),
-        Arc::clone(&metrics),
-    ));
+    let tls = server_config(&config.tls, &config.state.folder).map_err(StartError::Tls)?;
+    let store = open_store(config, Purpose::Serve).await?;
+    if !store.is_shared() {
+        // A bridge that was killed in the middle of something has left its mark.
+        store.end_all_turns().await?;
+    }
+    let bridge = bridge(config, &metrics, store.clone()).await?;
     let server = Server::bind(&config.listen, Arc::clone(&bridge), tls).await?;
     let (tell, ends) = watch::channel(false);
     // The admin listener ends last: it tells of the draining.
@@ -101,6 +125,7 @@ pub async fn serve(config: &Config) -> Result<(), StartError> {
         }
         None => None,
     };
+    let tending = tokio::spawn(Arc::clone(&bridge).tend(ends.clone()));
     let serving = tokio::spawn(server.run(ends));
     let signal = signals.end().await;
     info!(
@@ -114,12 +139,74 @@ pub async fn serve(config: &Config) -> Result<(), StartError> {
         _ = serving => {}
         signal = signals.end() => warn!("{signal} again: ending at once"),
     }
+    // Both write what they have to write, and are done soon.
+    let _ = tokio::time::timeout(LAST_WRITES, tending).await;
+    if tokio::time::timeout(LAST_WRITES, store.close())
+        .await
+        .is_err()
+    {
+        warn!("the state was not closed in time; what was committed is safe");
+    }
     let _ = tell_admin.send(true);
     if let Some(admin) = admin {
         let _ = admin.await;
     }
     info!("ended");
     Ok(())
+}
+
+/// The store as it is configured.
+///
+/// # Errors
+/// [`StartError::Store`], [`StartError::Secret`].
+pub async fn open_store(config: &Config, purpose: Purpose) -> Result<Store, StartError> {
+    let url = config.state.store_url().map_err(StartError::Secret)?;
+    Ok(Store::open(url.expose(), purpose).await?)
+}
+
+/// A bridge as it is configured.
+///
+/// # Errors
+/// [`StartError::Upstream`], [`StartError::Store`].
+pub async fn bridge(
+    config: &Config,
+    metrics: &Arc<Metrics>,
+    store: Store,
+) -> Result<Arc<Bridge>, StartError> {
+    let router = upstreams(config, metrics)?;
+    let by_name: HashMap<&str, &Arc<Upstream>> = router
+        .upstreams()
+        .map(|upstream| (upstream.name.as_str(), upstream))
+        .collect();
+    let configured = config.accounts.iter().filter_map(|account| {
+        Some(Configured {
+            name: account.name.clone(),
+            upstream: Arc::clone(by_name.get(account.upstream.as_str())?),
+            login: account.login.clone(),
+            normalized: normalized(&account.login),
+            password: Arc::new(account.password.clone()),
+            terms: Arc::new(Terms::of_account(account)),
+        })
+    });
+    let configured = configured.collect();
+    let verifier = Verifier::new(store.secret_key().await?)
+        .map_err(|error| StartError::Secret(error.to_string()))?;
+    Ok(Arc::new(Bridge::new(
+        router,
+        configured,
+        config.limits.clone(),
+        Arc::clone(metrics),
+        store,
+        verifier,
+        instance(),
+    )))
+}
+
+/// Names this process among those that share a store: host, process, and when it started.
+fn instance() -> String {
+    let host = rustix::system::uname();
+    let host = host.nodename().to_string_lossy().into_owned();
+    format!("{host}:{}:{:x}", std::process::id(), clock::now())
 }
 
 /// The signals that the bridge listens to.

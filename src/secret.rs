@@ -3,9 +3,13 @@
 //! It is wiped from memory when it is dropped, shows nothing of itself in `Debug`, and can be neither displayed nor
 //! serialized, so that no log line, error or page can carry it by accident. It must not know what it is used for.
 
+mod file;
+
 use std::fmt;
 
 use zeroize::Zeroizing;
+
+pub use file::{SecretFile, one_line};
 
 /// A secret text. [`Secret::expose`] is the only way to its content: search for that word to find every use.
 #[derive(Clone)]

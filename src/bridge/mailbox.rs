@@ -1,58 +1,105 @@
-//! One session's way to its folder: a connection that is opened again when it was lost, and the bodies that come over it.
+//! One session's way to its mailbox: its place as a client, a connection that is opened again when it was lost, and the bodies that
+//! come over it.
 //!
 //! Must not know: POP3's words, sockets of clients.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::accounts::{Account, Accounts, Opened};
-use crate::imap::{Body, BodyStart, Connection, Credentials, Error, Part};
-use crate::maildrop::{Index, Uid, UidValidity};
+use tracing::{info, warn};
 
 use super::Upstream;
+use super::account::Account;
+use super::accounts::{Accounts, Opened};
+use super::clock;
+use super::known::Known;
+use super::seat::Seat;
+use super::tend::{Care, FAILURES};
+use super::trouble::Trouble;
+use crate::imap::{Body, BodyStart, Connection, Error, Nature, Part};
+use crate::maildrop::{Item, Maildrop, SeqSet};
 
 /// The longest wait for a body to begin.
 const FIRST_OCTET: Duration = Duration::from_secs(300);
+/// So long a QUIT waits for what is to be done upstream; the rest goes on behind it.
+const AT_QUIT: Duration = Duration::from_secs(2);
 
 /// See the module.
 pub(super) struct Mailbox {
     accounts: Arc<Accounts>,
     account: Account,
+    seat: Seat,
     /// The session's own connection. None while a task of the account has it, and after it was lost.
     connection: Option<Connection>,
-    /// The generation of the UIDs that this session's maildrop names.
-    uid_validity: Option<UidValidity>,
+    /// The place that the connection has open.
+    open: Option<u16>,
+    /// What this session's maildrop was made of.
+    known: Option<Arc<Known>>,
+    /// Messages that could not be read lately.
+    troubled: SeqSet,
+    /// Messages that the client has had whole in this session.
+    delivered: SeqSet,
+    /// Whether QUIT has written something down.
+    changed: bool,
 }
 
 impl Mailbox {
-    /// Logs in upstream with what the client presented.
-    pub(super) async fn log_in(
+    pub(super) fn new(
         accounts: Arc<Accounts>,
-        upstream: Arc<Upstream>,
-        credentials: Credentials,
-    ) -> Result<Self, Error> {
-        let connection = Some(upstream.endpoint.open(&credentials).await?);
-        Ok(Self {
+        account: Account,
+        seat: Seat,
+        connection: Option<Connection>,
+    ) -> Self {
+        Self {
             accounts,
-            account: Account::new(upstream, credentials),
+            account,
+            seat,
             connection,
-            uid_validity: None,
-        })
+            open: None,
+            known: None,
+            troubled: SeqSet::new(),
+            delivered: SeqSet::new(),
+            changed: false,
+        }
     }
 
     pub(super) fn upstream(&self) -> &Upstream {
         &self.account.upstream
     }
 
-    /// What is in the folder now. The listing goes on should this future be dropped.
-    pub(super) async fn list(&mut self) -> Result<Arc<Index>, Error> {
+    /// The client's whole log-in name, as it is known to the bridge.
+    pub(super) fn client(&self) -> &str {
+        &self.seat.client.login
+    }
+
+    /// What the client sees of its mailbox now. The listing goes on should this future be dropped.
+    pub(super) async fn list(&mut self) -> Result<Maildrop, Trouble> {
         let listing = self
             .accounts
             .list(self.account.clone(), self.connection.take());
-        let Opened { connection, index } = listing.await?;
+        let Opened { connection, known } = listing.await?;
+        // The folder that was listed last is the one that is open.
+        let last = match known.hold() {
+            Some(_) => Some(0),
+            None => known.folders.len().checked_sub(1),
+        };
+        self.open = last.and_then(|at| u16::try_from(at).ok());
         self.connection = Some(connection);
-        self.uid_validity = Some(index.uid_validity);
-        Ok(index)
+        let troubles = self.accounts.store.troubles(self.account.mailbox).await?;
+        self.troubled = troubles.iter().map(|trouble| trouble.seq).collect();
+        let withheld = match self.seat.withholds() && !troubles.is_empty() {
+            true => self.accounts.withheld(&self.account, clock::now()).await?,
+            false => SeqSet::new(),
+        };
+        let maildrop = self.seat.maildrop(&known, &withheld);
+        self.known = Some(known);
+        Ok(maildrop)
+    }
+
+    /// The header line that the bridge puts before this message, if it does.
+    pub(super) fn header_of(&self, item: &Item) -> Option<&str> {
+        let contents = &self.known.as_ref()?.contents;
+        contents.place(item)?.header.as_deref()
     }
 
     /// A part of a message. A connection that turns out to be lost is replaced once.
@@ -60,57 +107,199 @@ impl Mailbox {
     /// # Errors
     /// [`Error::Timeout`] where its first octet does not come in five minutes, whatever else the upstream says meanwhile; what
     /// opening a connection and a command can give.
-    pub(super) async fn body(&mut self, uid: Uid, part: Part) -> Result<Body<'_>, Error> {
-        let uid_validity = self
-            .uid_validity
-            .ok_or(Error::Protocol("a body before a list"))?;
-        let begun = self.begin(uid_validity, uid, part);
-        let begun = tokio::time::timeout(FIRST_OCTET, begun).await;
-        let (connection, start) = begun.unwrap_or(Err(Error::Timeout("fetch a message")))?;
+    pub(super) async fn body(&mut self, item: &Item, part: Part) -> Result<Body<'_>, Trouble> {
+        let begun = tokio::time::timeout(FIRST_OCTET, self.begin(item, part));
+        let begun = begun.await;
+        let (connection, start) = begun.unwrap_or(Err(Error::Timeout("fetch a message").into()))?;
+        self.open = Some(item.place);
         Ok(self.connection.insert(connection).body(start))
     }
 
-    async fn begin(
-        &mut self,
-        uid_validity: UidValidity,
-        uid: Uid,
-        part: Part,
-    ) -> Result<(Connection, BodyStart), Error> {
+    async fn begin(&mut self, item: &Item, part: Part) -> Result<(Connection, BodyStart), Trouble> {
         let mut kept = self.connection.take().filter(Connection::is_clean);
+        let mut open = self.open.take();
         loop {
             let fresh = kept.is_none();
             let mut connection = match kept.take() {
                 Some(connection) => connection,
-                None => self.account.reopen(uid_validity).await?,
+                None => {
+                    open = None;
+                    self.account.open().await?
+                }
             };
-            match connection.begin_body(uid, part).await {
+            let started = async {
+                if open != Some(item.place) {
+                    examine(&mut connection, self.known.as_deref(), item).await?;
+                }
+                Ok(connection.begin_body(item.uid, part).await?)
+            };
+            match started.await {
                 Ok(start) => return Ok((connection, start)),
-                Err(error) if error.is_lost_connection() && !fresh => {}
-                Err(error) => {
+                Err(trouble) if Trouble::is_lost_connection(&trouble) && !fresh => {}
+                Err(trouble) => {
                     self.connection = Some(connection);
-                    return Err(error);
+                    self.open = Some(item.place);
+                    return Err(trouble);
                 }
             }
         }
     }
 
-    /// Removes messages by the account's rule; goes on should this future be dropped.
-    pub(super) async fn remove(&mut self, uids: Vec<Uid>) -> Result<(), Error> {
-        let uid_validity = self
-            .uid_validity
-            .ok_or(Error::Protocol("a removal before a list"))?;
-        let connection = self.connection.take();
-        let account = self.account.clone();
-        let removal = self
-            .accounts
-            .remove(account, connection, uid_validity, uids);
-        Box::pin(removal).await
+    /// The client has had this message whole.
+    pub(super) async fn had(&mut self, item: &Item) {
+        self.delivered.insert(item.seq);
+        if self.troubled.contains(item.seq) {
+            let forgotten = self
+                .accounts
+                .store
+                .no_trouble(self.account.mailbox, item.seq);
+            if let Err(error) = forgotten.await {
+                warn!(%error, "that a message can be read again is not noted");
+            }
+        }
     }
 
-    /// The session ends: says good-bye upstream.
-    pub(super) async fn close(self) {
-        if let Some(connection) = self.connection {
-            connection.logout().await;
+    /// Whether the client has had something whole in this session.
+    pub(super) fn has_delivered(&self) -> bool {
+        !self.delivered.is_empty()
+    }
+
+    /// This message could not be read, and it is the message rather than the upstream: when that has happened often enough, clients
+    /// that take one after the other are not stopped by it any more.
+    pub(super) async fn failed(&mut self, item: &Item, trouble: &Trouble) {
+        let Trouble::Upstream(error) = trouble else {
+            return;
+        };
+        if !matches!(error.nature(), Nature::Message) {
+            return;
         }
+        let (mailbox, words) = (self.account.mailbox, error.to_string());
+        let noted = self
+            .accounts
+            .store
+            .trouble(mailbox, item.seq, &words, clock::now());
+        match noted.await {
+            Ok(failures) if failures >= FAILURES => {
+                warn!(uid = item.uid.get(), failures, %error,
+                    "a message cannot be read; it is withheld from clients that fetch only what is undelivered, and is not disposed of");
+                self.accounts.metrics.unreadable_message();
+            }
+            Ok(_) => {}
+            Err(error) => warn!(%error, "that a message cannot be read is not noted"),
+        }
+    }
+
+    /// QUIT: writes down what the client has had (where its system has acknowledged that) and deleted, durably, and does what is due
+    /// upstream for as long as that is short. Gives the number of deletions.
+    ///
+    /// # Errors
+    /// Nothing was changed then, neither here nor upstream.
+    pub(super) async fn quit(
+        &mut self,
+        deleted: Vec<Item>,
+        acknowledged: bool,
+    ) -> Result<usize, Trouble> {
+        let Some(known) = self.known.clone() else {
+            return Ok(0);
+        };
+        let delivered = match acknowledged {
+            true => std::mem::take(&mut self.delivered),
+            false => {
+                info!(
+                    "the client's system has not acknowledged what was sent: nothing counts as delivered"
+                );
+                SeqSet::new()
+            }
+        };
+        let farewell = self
+            .seat
+            .farewell(&self.accounts, &self.account, &known, &delivered, &deleted)
+            .await?;
+        let Some(farewell) = farewell.filter(|farewell| !farewell.is_empty()) else {
+            self.seat.unlock().await;
+            return Ok(0);
+        };
+        if farewell.disposes {
+            self.check_that_it_can_be_done().await?;
+        }
+        let (has_intents, count) = (farewell.has_intents(), deleted.len());
+        self.seat.commit(&self.accounts, farewell).await?;
+        self.changed = true;
+        self.seat.unlock().await;
+        if has_intents {
+            let (account, connection) = (self.account.clone(), self.connection.take());
+            let work = self.accounts.tend(account, connection, Care::Pending);
+            // It goes on behind; what went wrong was logged and is tried again later.
+            let _ = tokio::time::timeout(AT_QUIT, work).await;
+        }
+        Ok(count)
+    }
+
+    /// An upstream that can never remove single messages is no reason to take a deletion for done.
+    async fn check_that_it_can_be_done(&mut self) -> Result<(), Trouble> {
+        let Some(action) = self.account.terms.dispose.action() else {
+            return Ok(());
+        };
+        let check = async {
+            let mut connection = match self.connection.take().filter(Connection::is_clean) {
+                Some(connection) => connection,
+                None => self.account.open().await?,
+            };
+            let plan = connection
+                .plan(&action, &(&self.account.terms.dispose).into())
+                .await;
+            self.connection = Some(connection);
+            plan.map(|_| ()).map_err(Trouble::from)
+        };
+        match tokio::time::timeout(AT_QUIT, check).await {
+            Ok(Err(Trouble::Upstream(error @ (Error::NoSafeRemoval | Error::NoSuchFolder(_))))) => {
+                Err(error.into())
+            }
+            // What may pass is no reason to refuse: it is written down and done later.
+            _ => Ok(()),
+        }
+    }
+
+    /// The maildrop is free for the client's next session, which may come before this one's connection is closed.
+    pub(super) async fn unlock(&mut self) {
+        self.seat.unlock().await;
+    }
+
+    /// The session ends: what its client's mailbox needs is done in the background, and the upstream is told good-bye.
+    pub(super) async fn close(mut self) {
+        self.seat
+            .leave_without_quit(&self.accounts, &self.delivered)
+            .await;
+        self.seat.unlock().await;
+        let connection = self.connection.take().filter(Connection::is_clean);
+        let Some(care) = self.accounts.care_after_session(&self.account).await else {
+            if let Some(connection) = connection {
+                connection.logout().await;
+            }
+            if self.changed
+                && let Err(trouble) = self.accounts.report(&self.account).await
+            {
+                warn!(%trouble, "the metrics of an account are not up to date");
+            }
+            return;
+        };
+        // What went wrong was logged there.
+        let _ = self.accounts.tend(self.account, connection, care).await;
+    }
+}
+
+/// Opens the item's folder read-only and makes sure that its UIDs still mean what they meant.
+async fn examine(
+    connection: &mut Connection,
+    known: Option<&Known>,
+    item: &Item,
+) -> Result<(), Trouble> {
+    let place = known.and_then(|known| known.contents.place(item));
+    let place = place.ok_or(Error::Protocol("a body before a list"))?;
+    let examined = connection.examine(&place.folder, false).await?;
+    if examined.uid_validity == place.uid_validity {
+        Ok(())
+    } else {
+        Err(Error::Inconsistent("UIDVALIDITY changed during the session").into())
     }
 }

@@ -1,44 +1,113 @@
-//! The meeting point of the two sides: runs a POP3 session's actions against its upstream.
+//! The meeting point of the two sides: runs a POP3 session's actions against its upstream, for one of the mailbox's clients.
 //!
-//! Must not know: listeners, the configuration file's shape beyond what it is given, how metrics are kept.
+//! Must not know: listeners, the configuration file's shape beyond what it is given, how metrics are kept, SQL.
 
+mod account;
 mod accounts;
+mod act;
+pub(crate) mod clock;
+mod doubt;
+mod due;
+mod enter;
+mod hold;
+mod known;
+mod locks;
+mod losses;
 mod mailbox;
+pub mod office;
+mod pulse;
+mod readers;
+mod refresh;
 mod refusals;
 mod retrieve;
+mod seat;
 mod session;
+mod standing;
+mod sweeper;
+mod tend;
+mod trouble;
+mod unacknowledged;
 mod upstream;
 mod visitor;
+mod watch;
 mod wire;
 
+pub use account::Terms;
 pub use session::serve;
-pub use upstream::Upstream;
+pub use standing::Standing;
+pub use tend::Swept;
+pub use trouble::Trouble;
+pub use upstream::{Upstream, key};
 pub use visitor::{End, Visitor, told};
 pub use wire::Wire;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use accounts::Accounts;
+use locks::Locks;
+use sweeper::LastSeen;
 
-use crate::auth::Router;
+use crate::auth::{PasswordSource, Router, Verifier};
 use crate::config::Limits;
 use crate::metrics::Metrics;
+use crate::store::Store;
 
 /// What all sessions share.
 pub struct Bridge {
     router: Router<Upstream>,
+    configured: HashMap<String, Configured>,
     accounts: Arc<Accounts>,
+    locks: Arc<Locks>,
+    last_seen: LastSeen,
+    verifier: Verifier,
     metrics: Arc<Metrics>,
     limits: Limits,
 }
 
+/// A mailbox whose credentials the bridge has.
+pub struct Configured {
+    /// Its name in the configuration.
+    pub name: String,
+    /// Its upstream.
+    pub upstream: Arc<Upstream>,
+    /// The log-in name there.
+    pub login: String,
+    /// The same as state is kept by it.
+    pub normalized: String,
+    /// Where its password is.
+    pub password: Arc<PasswordSource>,
+    /// Its rules.
+    pub terms: Arc<Terms>,
+}
+
 impl Bridge {
-    /// A bridge for these upstreams.
-    pub fn new(router: Router<Upstream>, limits: Limits, metrics: Arc<Metrics>) -> Self {
-        let accounts = Arc::new(Accounts::new(limits.index_cache, Arc::clone(&metrics)));
+    /// A bridge for these upstreams and accounts. `holder` names this process among the
+    /// instances.
+    pub fn new(
+        router: Router<Upstream>,
+        configured: Vec<Configured>,
+        limits: Limits,
+        metrics: Arc<Metrics>,
+        store: Store,
+        verifier: Verifier,
+        holder: String,
+    ) -> Self {
+        let accounts = Accounts::new(
+            limits.index_cache,
+            limits.sweep_interval,
+            store.clone(),
+            holder.clone(),
+            Arc::clone(&metrics),
+        );
+        let configured = configured.into_iter().map(|one| (one.name.clone(), one));
         Self {
             router,
-            accounts,
+            configured: configured.collect(),
+            accounts: Arc::new(accounts),
+            locks: Arc::new(Locks::new(store, holder)),
+            last_seen: LastSeen::default(),
+            verifier,
             metrics,
             limits,
         }
@@ -58,5 +127,9 @@ impl Bridge {
     /// Where everything is counted.
     pub fn metrics(&self) -> &Arc<Metrics> {
         &self.metrics
+    }
+
+    fn store(&self) -> &Store {
+        &self.accounts.store
     }
 }

@@ -4,22 +4,49 @@
 //! locks itself out or forgets its password because an upstream had a bad day. The operator reads the cause in the log.
 //! Must not know: sockets, sessions.
 
+use super::enter::Barred;
+use super::trouble::Trouble;
 use crate::imap::{Error, Nature};
 use crate::pop3::{Code, Refusal};
+use crate::store::StoreError;
 
 /// What the client hears when its log-in did not work.
-pub(super) fn of_login(error: &Error) -> Refusal {
-    match error.nature() {
-        Nature::Credentials => refusal(
-            Code::Auth,
-            "The mailbox's server did not accept this user name and password.",
+pub(super) fn of_login(barred: &Barred) -> Refusal {
+    match barred {
+        Barred::NoUpstream | Barred::BadName | Barred::WrongPassword | Barred::Rejected { .. } => {
+            refusal(
+                Code::Auth,
+                "The mailbox's server did not accept this user name and password.",
+            )
+        }
+        Barred::InUse => refusal(
+            Code::InUse,
+            "Another session of this client is open; try again later.",
         ),
-        _ => of(error),
+        Barred::Unknown(trouble) => of(trouble),
     }
 }
 
 /// What the client hears of any other trouble.
-pub(super) fn of(error: &Error) -> Refusal {
+pub(super) fn of(trouble: &Trouble) -> Refusal {
+    match trouble {
+        Trouble::Upstream(error) => of_upstream(error),
+        Trouble::Store(StoreError::LeaseLost) => refusal(
+            Code::SysTemp,
+            "Another session of this client has taken over; nothing was deleted.",
+        ),
+        Trouble::Store(StoreError::Newer { .. } | StoreError::Corrupt(_)) | Trouble::Account(_) => {
+            permanent()
+        }
+        Trouble::Store(_) => refusal(
+            Code::SysTemp,
+            "The bridge cannot reach its own records; try again later.",
+        ),
+        Trouble::Password(_) | Trouble::NoGmMsgid | Trouble::Settings(_) => permanent(),
+    }
+}
+
+fn of_upstream(error: &Error) -> Refusal {
     match (error, error.nature()) {
         (Error::NoSafeRemoval, _) => refusal(
             Code::SysPerm,
@@ -27,13 +54,10 @@ pub(super) fn of(error: &Error) -> Refusal {
         ),
         (Error::NoSuchFolder(_), _) => refusal(
             Code::SysPerm,
-            "The mailbox has no trash folder; nothing was deleted.",
+            "The mailbox lacks a folder that is needed; nothing was changed.",
         ),
         (_, Nature::Message) => gone(),
-        (_, Nature::Permanent) => refusal(
-            Code::SysPerm,
-            "The mailbox's server refuses; ask the operator of this bridge.",
-        ),
+        (_, Nature::Permanent) => permanent(),
         // Credentials that worked at the log-in and fail in mid-session say nothing about the client.
         (_, Nature::Temporary | Nature::Credentials) => temporary(),
     }
@@ -47,11 +71,11 @@ pub(super) fn temporary() -> Refusal {
     )
 }
 
-/// The user name belongs to no upstream.
-pub(super) fn unknown_user() -> Refusal {
+/// Trouble that a person has to end.
+fn permanent() -> Refusal {
     refusal(
-        Code::Auth,
-        "The mailbox's server did not accept this user name and password.",
+        Code::SysPerm,
+        "The mailbox's server refuses; ask the operator of this bridge.",
     )
 }
 

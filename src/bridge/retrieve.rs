@@ -12,6 +12,7 @@ use tracing::warn;
 
 use super::mailbox::Mailbox;
 use super::refusals;
+use super::trouble::Trouble;
 use super::wire::{SEND_AT, Wire};
 use crate::imap::{Error, Part};
 use crate::pop3::body::Encoder;
@@ -29,14 +30,20 @@ const GROWTH: u32 = 4;
 /// So much of a message that nobody wants any more is read to keep the connection; beyond that a new one is cheaper.
 const DRAIN: usize = 256 * 1024;
 
+/// No program looks at so many lines of a message: whoever asks for them wants the message. fetchmail asks for 99,999,999.
+const ALL_LINES: u32 = 1_000_000;
+
 /// A piece is encoded so much at a time, so that what waits to be sent stays small.
 const SLICE: usize = 16 * 1024;
 
 /// What became of a RETR or TOP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Retrieved {
-    /// Everything was written.
-    Whole,
+    /// Everything that was asked for was written.
+    Whole {
+        /// Whether the client has the message now: all of it, and because it wanted it and not a look at it.
+        complete: bool,
+    },
     /// The client was told `-ERR`.
     Refused,
     /// A part was sent and the rest cannot be had: the connection must be reset.
@@ -53,13 +60,19 @@ pub(super) async fn retrieve(
     mailbox: &mut Mailbox,
     wire: &mut Wire,
 ) -> io::Result<Retrieved> {
+    let header = mailbox
+        .header_of(&body.item)
+        .map(|line| format!("{line}\r\n"));
+    let extra = header.as_ref().map_or(0, String::len);
+    let extra = u32::try_from(extra).unwrap_or(u32::MAX);
+    let size = body.item.size.saturating_sub(extra);
     let (plan, encoder) = match body.lines {
         None => (Plan::Whole, Encoder::new(None)),
         // Nothing but the header is asked for.
         Some(0) => (Plan::Header, Encoder::new(Some(0))),
         Some(lines) => {
             let wanted = lines.saturating_mul(LINE_GUESS).saturating_add(FIRST_RANGE);
-            let plan = if wanted >= body.size {
+            let plan = if wanted >= size {
                 // Most likely all of it (fetchmail reads messages by TOP n 99999999); should it be more, the rest is dropped.
                 Plan::Whole
             } else {
@@ -73,6 +86,8 @@ pub(super) async fn retrieve(
     let answer = Answer {
         session,
         body,
+        size,
+        header,
         mark: wire.out.len(),
         begun: false,
         sent: false,
@@ -106,6 +121,10 @@ enum Came {
 struct Answer<'a> {
     session: &'a Session,
     body: &'a pop3::Body,
+    /// RFC822.SIZE.
+    size: u32,
+    /// What the bridge puts before the message, not yet written.
+    header: Option<String>,
     /// Where this answer starts in the octets waiting to be sent.
     mark: usize,
     begun: bool,
@@ -147,7 +166,10 @@ impl Answer<'_> {
             let part = self.next_part(plan);
             let came = match self.part(mailbox, wire, part, &mut encoder).await? {
                 Ok(came) => came,
-                Err(error) => return Ok(self.give_up(&error, wire)),
+                Err(trouble) => {
+                    mailbox.failed(&self.body.item, &trouble).await;
+                    return Ok(self.give_up(&trouble, wire));
+                }
             };
             match part {
                 // No header at all: either there is none, or the upstream gives nothing for a message that it lists.
@@ -161,15 +183,21 @@ impl Answer<'_> {
                     plan = Plan::Whole;
                 }
                 _ => {
+                    let complete = self.wants_all() && !encoder.is_done() && part == Part::Whole;
                     encoder.finish(&mut wire.out);
-                    return Ok(Retrieved::Whole);
+                    return Ok(Retrieved::Whole { complete });
                 }
             }
         }
     }
 
+    /// RETR, or the TOP with which some programs (fetchmail) read whole messages.
+    fn wants_all(&self) -> bool {
+        self.body.lines.is_none_or(|lines| lines >= ALL_LINES)
+    }
+
     fn is_listed_whole(&self) -> bool {
-        self.read == u64::from(self.body.size)
+        self.read == u64::from(self.size)
     }
 
     fn next_part(&self, plan: Plan) -> Part {
@@ -195,8 +223,8 @@ impl Answer<'_> {
         wire: &mut Wire,
         part: Part,
         encoder: &mut Encoder,
-    ) -> io::Result<Result<Came, Error>> {
-        let mut stream = match mailbox.body(self.body.uid, part).await {
+    ) -> io::Result<Result<Came, Trouble>> {
+        let mut stream = match mailbox.body(&self.body.item, part).await {
             Ok(stream) => stream,
             Err(error) => return Ok(Err(error)),
         };
@@ -210,7 +238,7 @@ impl Answer<'_> {
         let mut rest = octets;
         let mut known = self.read;
         // The beginning of what may be a placeholder is held back until that is known.
-        let suspicious = part == Part::Whole && octets as u64 != u64::from(self.body.size);
+        let suspicious = part == Part::Whole && octets as u64 != u64::from(self.size);
         let mut held = (suspicious && known == 0).then(BytesMut::new);
         loop {
             let mut piece = match stream.chunk().await {
@@ -218,7 +246,7 @@ impl Answer<'_> {
                 Ok(None) => break,
                 // Only lines that nobody wants were still to come.
                 Err(_) if encoder.is_done() && stream.is_named() => return Ok(Ok(came)),
-                Err(error) => return Ok(Err(error)),
+                Err(error) => return Ok(Err(error.into())),
             };
             rest = rest.saturating_sub(piece.len());
             let passed = usize::try_from(known).map_or(piece.len(), |known| known.min(piece.len()));
@@ -230,7 +258,7 @@ impl Answer<'_> {
                     continue;
                 }
                 if is_placeholder(start) {
-                    return Ok(Err(Error::MessageGone));
+                    return Ok(Err(Error::MessageGone.into()));
                 }
                 piece = std::mem::take(start).freeze();
                 held = None;
@@ -239,7 +267,7 @@ impl Answer<'_> {
                 continue;
             }
             self.read += piece.len() as u64;
-            self.begin(wire);
+            self.begin(encoder, wire);
             for slice in piece.chunks(SLICE) {
                 encoder.encode(slice, &mut wire.out);
                 if wire.out.len() >= SEND_AT {
@@ -255,28 +283,32 @@ impl Answer<'_> {
         if known > 0 {
             return Ok(Err(Error::Inconsistent(
                 "a message became shorter while it was read",
-            )));
+            )
+            .into()));
         }
         if !self.begun {
-            if self.body.size == 0 {
-                self.begin(wire);
+            if self.size == 0 {
+                self.begin(encoder, wire);
             } else if part != Part::Header {
                 // Some upstreams list a message and give an empty one for it: no client may take that for the message.
-                return Ok(Err(Error::MessageGone));
+                return Ok(Err(Error::MessageGone.into()));
             }
         }
         Ok(Ok(came))
     }
 
-    fn begin(&mut self, wire: &mut Wire) {
+    fn begin(&mut self, encoder: &mut Encoder, wire: &mut Wire) {
         if !self.begun {
             self.begun = true;
             self.session.body_starts(self.body, &mut wire.out);
+            if let Some(header) = self.header.take() {
+                encoder.encode(header.as_bytes(), &mut wire.out);
+            }
         }
     }
 
-    fn give_up(&self, error: &Error, wire: &mut Wire) -> Retrieved {
-        warn!(uid = self.body.uid.get(), %error, sent = self.sent, "a message could not be read to its end");
+    fn give_up(&self, error: &Trouble, wire: &mut Wire) -> Retrieved {
+        warn!(uid = self.body.item.uid.get(), %error, sent = self.sent, "a message could not be read to its end");
         if self.sent {
             return Retrieved::Cut;
         }

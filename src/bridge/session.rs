@@ -4,25 +4,28 @@
 //! core; trouble upstream becomes a refusal (`refusals`) or, once a body has begun, the end of the connection.
 //! Must not know: how answers are spelled, IMAP.
 
+mod log_in;
+
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
-use tokio::time::{Instant, sleep};
-use tracing::{Instrument as _, Span, debug, info, warn};
+use tokio::time::Instant;
+use tracing::{Instrument as _, debug, info, warn};
 
 use super::mailbox::Mailbox;
 use super::retrieve::{self, Retrieved};
 use super::visitor::{End, Visitor, told};
 use super::wire::Wire;
 use super::{Bridge, refusals};
-use crate::imap::{Credentials, Nature};
-use crate::maildrop::{Maildrop, Uid};
-use crate::metrics::{BadInput, CommandOutcome, LoginOutcome};
-use crate::pop3::{self, Action, Line, Login, Refusal, Session, StateName};
-use crate::telemetry;
+use crate::maildrop::{Item, Maildrop};
+use crate::metrics::{BadInput, CommandOutcome};
+use crate::pop3::{self, Action, Line, Refusal, Session, StateName};
 
 /// More characters of a user name that may be anything are not logged.
 const LOGGED_NAME: usize = 128;
+/// How long a QUIT waits for the client's system to acknowledge what was sent to it.
+const ACKNOWLEDGED: Duration = Duration::from_secs(2);
 
 /// Serves one client to the end of its session.
 pub async fn serve(bridge: Arc<Bridge>, visitor: Visitor) -> End {
@@ -39,9 +42,15 @@ pub async fn serve(bridge: Arc<Bridge>, visitor: Visitor) -> End {
         answered: None,
         told_of_encryption: false,
         retrieved: 0,
-        removed: 0,
+        deleted: 0,
     };
-    let end = match driver.run().await {
+    let pulse = driver.visitor.wire.pulse();
+    let ran = tokio::select! {
+        ran = driver.run() => ran,
+        // Should it be in the middle of an answer, the connection is reset; what was committed is.
+        () = pulse.ended() => Ok(End::GaveWay),
+    };
+    let end = match ran {
         Ok(end) => end,
         Err(error) if error.kind() == io::ErrorKind::TimedOut => End::Idle,
         Err(error) => {
@@ -66,10 +75,10 @@ struct Driver {
     answered: Option<bool>,
     /// Whether the log says that this client would have to encrypt; once is enough.
     told_of_encryption: bool,
-    /// Messages that RETR gave out whole, for the log.
+    /// Messages that the client has had whole, for the log.
     retrieved: u64,
-    /// Messages that QUIT removed, for the log.
-    removed: usize,
+    /// Messages that the client deleted with QUIT, for the log.
+    deleted: usize,
 }
 
 /// What follows when an action was carried out.
@@ -169,7 +178,7 @@ impl Driver {
             }
             Action::StartTls => Box::pin(self.start_tls()).await,
             Action::LogIn(login) => {
-                let result = Box::pin(self.log_in(login)).await?;
+                let result = Box::pin(self.log_in(login)).await;
                 Ok(self.report(|session, out| session.logged_in(result, out)))
             }
             Action::List => {
@@ -177,11 +186,17 @@ impl Driver {
                 Ok(self.report(|session, out| session.listed(result, out)))
             }
             Action::Retrieve(body) => self.retrieve(body).await,
-            Action::Update(uids) => {
-                let result = Box::pin(self.update(uids)).await;
+            Action::Update(items) => {
+                let result = Box::pin(self.update(items)).await?;
                 Ok(self.report(|session, out| session.updated(result, out)))
             }
-            Action::Close if self.session.command() == "QUIT" => Ok(Next::End(End::Quit)),
+            Action::Close if self.session.command() == "QUIT" => {
+                // Before the client hears of it: it may come back at once.
+                if let Some(mailbox) = &mut self.mailbox {
+                    mailbox.unlock().await;
+                }
+                Ok(Next::End(End::Quit))
+            }
             Action::Close => Ok(Next::End(End::Refused)),
         }
     }
@@ -247,80 +262,23 @@ impl Driver {
         Ok(Next::Line)
     }
 
-    async fn log_in(&mut self, login: Login) -> io::Result<Result<(), Refusal>> {
-        self.attempts += 1;
-        let Some(upstream) = self.bridge.router.route(&login.user) else {
-            info!(
-                account = shown(&login.user),
-                "the log-in name belongs to no upstream: no domains = [...] fits it"
-            );
-            self.refused(&login, LoginOutcome::NoUpstream).await;
-            return Ok(Err(refusals::unknown_user()));
-        };
-        let (upstream, name) = (Arc::clone(upstream), upstream.name.clone());
-        let credentials = Credentials {
-            user: login.user.clone(),
-            password: login.password.clone(),
-        };
-        match Mailbox::log_in(Arc::clone(&self.bridge.accounts), upstream, credentials).await {
-            Ok(mailbox) => {
-                self.bridge.metrics.login(LoginOutcome::Ok);
-                // In every line of the session from here on.
-                Span::current().record("account", shown(&login.user));
-                info!(
-                    upstream = mailbox.upstream().name,
-                    mechanism = login.mechanism.as_str(),
-                    encrypted = self.visitor.wire.is_encrypted(),
-                    "logged in"
-                );
-                self.mailbox = Some(mailbox);
-                Ok(Ok(()))
-            }
-            Err(error) => {
-                // Nobody has vouched for this name: a log is not the place to store a long one.
-                let account = shown(&login.user);
-                if error.nature() == Nature::Credentials {
-                    info!(upstream = name, account, %error, "the upstream does not accept the log-in");
-                    self.refused(&login, LoginOutcome::Rejected).await;
-                } else {
-                    self.bridge.metrics.login(LoginOutcome::Unavailable);
-                    warn!(upstream = name, account, %error, "the log-in could not be checked");
-                }
-                Ok(Err(refusals::of_login(&error)))
-            }
-        }
-    }
-
-    /// A wrong user name or password: one line for fail2ban, then a pause that makes guessing slow.
-    async fn refused(&mut self, login: &Login, outcome: LoginOutcome) {
-        self.bridge.metrics.login(outcome);
-        let local = self.visitor.wire.local().unwrap_or(self.visitor.peer);
-        let line = telemetry::login_failed_line(
-            &login.user,
-            login.mechanism.as_str(),
-            self.attempts,
-            self.since.elapsed().as_secs(),
-            self.visitor.peer.ip(),
-            local.ip(),
-            &self.visitor.id,
-        );
-        info!(target: telemetry::LOGIN_TARGET, "{line}");
-        sleep(self.bridge.limits.auth_failure_delay).await;
-    }
-
     async fn list(&mut self) -> Result<Maildrop, Refusal> {
         let Some(mailbox) = &mut self.mailbox else {
             return Err(refusals::temporary());
         };
-        // What went wrong was logged by the account's task, which knows more.
-        let index = mailbox.list().await.map_err(|error| refusals::of(&error))?;
-        Maildrop::new(index, mailbox.upstream().uidl.clone()).map_err(|_| {
-            warn!(
-                upstream = mailbox.upstream().name,
-                "the UIDL format needs X-GM-MSGID and the upstream gave none"
-            );
-            refusals::temporary()
-        })
+        let Visitor { wire, .. } = &self.visitor;
+        let pulse = wire.pulse();
+        // A client that gives up waiting and comes back shall not be kept out by this session, which does not read meanwhile.
+        let hung_up = async {
+            wire.hung_up().await;
+            pulse.hung_up();
+            std::future::pending().await
+        };
+        tokio::select! {
+            // What went wrong was logged by the account's task, which knows more.
+            listed = mailbox.list() => listed.map_err(|trouble| refusals::of(&trouble)),
+            never = hung_up => never,
+        }
     }
 
     async fn retrieve(&mut self, body: pop3::Body) -> io::Result<Next> {
@@ -330,9 +288,12 @@ impl Driver {
         let wire = &mut self.visitor.wire;
         wire.unfinished = true;
         match Box::pin(retrieve::retrieve(&self.session, &body, mailbox, wire)).await? {
-            Retrieved::Whole => {
+            Retrieved::Whole { complete } => {
                 self.answered = Some(true);
-                self.retrieved += u64::from(body.lines.is_none());
+                if complete {
+                    self.retrieved += 1;
+                    mailbox.had(&body.item).await;
+                }
             }
             Retrieved::Refused => self.answered = Some(false),
             Retrieved::Cut => return Ok(Next::End(End::Cut)),
@@ -341,14 +302,23 @@ impl Driver {
         Ok(Next::Line)
     }
 
-    async fn update(&mut self, uids: Vec<Uid>) -> Result<(), Refusal> {
+    async fn update(&mut self, deleted: Vec<Item>) -> io::Result<Result<(), Refusal>> {
         let Some(mailbox) = &mut self.mailbox else {
-            return Err(refusals::temporary());
+            return Ok(Err(refusals::temporary()));
         };
-        let count = uids.len();
-        let removed = Box::pin(mailbox.remove(uids)).await;
-        self.removed = removed.as_ref().map_or(0, |()| count);
-        removed.map_err(|error| refusals::of(&error))
+        let mut acknowledged = true;
+        if mailbox.has_delivered() {
+            // What was asked for in the same breath as QUIT is still to be sent.
+            self.visitor.wire.send().await?;
+            let deadline = Instant::now() + ACKNOWLEDGED;
+            acknowledged = self.visitor.wire.acknowledged(deadline).await;
+        }
+        let quit = Box::pin(mailbox.quit(deleted, acknowledged)).await;
+        self.deleted = quit.as_ref().copied().unwrap_or(0);
+        Ok(quit.map(|_| ()).map_err(|trouble| {
+            warn!(%trouble, "QUIT could not be carried out");
+            refusals::of(&trouble)
+        }))
     }
 
     async fn finish(self, end: End) {
@@ -360,7 +330,7 @@ impl Driver {
                 end = end.label(),
                 seconds = self.since.elapsed().as_secs(),
                 retrieved = self.retrieved,
-                removed = self.removed,
+                deleted = self.deleted,
                 "session ended"
             );
         }

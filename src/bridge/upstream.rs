@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tracing::debug;
 
+use super::Terms;
 use crate::config::{self, Security};
 use crate::imap::tls::{ClientTlsError, client_config};
 use crate::imap::{Endpoint, Error, Observer};
@@ -14,7 +15,6 @@ use crate::maildrop::Format;
 use crate::metrics::{
     ConnectOutcome, ConnectionGuard, Direction, Metrics, UpstreamMetrics, UpstreamOutcome,
 };
-use crate::policy::{Archive, DisposeRule};
 
 /// An upstream with all that is configured for it.
 pub struct Upstream {
@@ -22,10 +22,12 @@ pub struct Upstream {
     pub name: String,
     /// How it is reached.
     pub endpoint: Endpoint,
-    /// What happens to messages that clients delete.
-    pub rule: DisposeRule,
     /// How messages are named to clients.
     pub uidl: Format,
+    /// What stands between mailbox and client in a pass-through log-in; none where there are no such clients.
+    pub separator: Option<char>,
+    /// What holds for mailboxes that are passed through.
+    pub terms: Arc<Terms>,
 }
 
 impl Upstream {
@@ -50,16 +52,21 @@ impl Upstream {
                 command_timeout: config.command_timeout,
                 observer: Arc::new(Counting(metrics.upstream(&config.name))),
             },
-            rule: DisposeRule {
-                dispose: config.dispose,
-                trash: config.trash.clone(),
-                archive: Archive::SpecialUse,
-                keyword: "$Disposed".to_owned(),
-                expunge_without_uidplus: config.expunge_without_uidplus,
-            },
             uidl: config.uidl.clone(),
+            separator: config.client_separator,
+            terms: Arc::new(Terms::of_upstream(config)),
         })
     }
+
+    /// What the state of its mailboxes is kept by: where it is, whatever it is called.
+    pub fn key(&self) -> String {
+        key(&self.endpoint.host, self.endpoint.port)
+    }
+}
+
+/// What the state of an upstream's mailboxes is kept by.
+pub fn key(host: &str, port: u16) -> String {
+    format!("{}:{port}", host.to_lowercase())
 }
 
 struct Counting(UpstreamMetrics);

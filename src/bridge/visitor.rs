@@ -39,6 +39,8 @@ pub enum End {
     Refused,
     /// The client hung up without QUIT.
     HungUp,
+    /// The same client came back, and this session had made no progress; or another instance has taken it over.
+    GaveWay,
     /// The client said nothing for too long.
     Idle,
     /// A body broke off, so that the connection was reset.
@@ -58,6 +60,7 @@ impl End {
             Self::Quit => "quit",
             Self::Refused => "refused",
             Self::HungUp => "hung_up",
+            Self::GaveWay => "gave_way",
             Self::Idle => "idle",
             Self::Cut => "cut",
             Self::Injected => "injected",

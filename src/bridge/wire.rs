@@ -9,15 +9,17 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, Interest};
 use tokio::net::TcpStream;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::server::TlsStream;
 use tracing::info;
 use zeroize::Zeroize as _;
 
+use super::pulse::Pulse;
+use super::unacknowledged::unacknowledged;
 use crate::metrics::{BadInput, Direction, Metrics};
 use crate::pop3::LineBuffer;
 
@@ -30,6 +32,12 @@ const HANDSHAKE: Duration = Duration::from_secs(30);
 /// How long a client may take to see the end of the connection, and how many octets it may send until it has.
 const FAREWELL: Duration = Duration::from_secs(2);
 const FAREWELL_OCTETS: usize = 1 << 20;
+/// How often the system is asked what the client has acknowledged: it gives no sign of its own. Short beside a round trip across the
+/// internet, long beside the question, which is one system call.
+const ASK_AGAIN: Duration = Duration::from_millis(10);
+
+/// How often a connection with something to read is looked at for its end.
+const LOOK_AGAIN: Duration = Duration::from_millis(250);
 
 enum Io {
     Plain(TcpStream),
@@ -48,6 +56,7 @@ pub struct Wire {
     /// An answer was begun whose end is not in [`Self::out`] yet.
     pub(super) unfinished: bool,
     metrics: Arc<Metrics>,
+    pulse: Arc<Pulse>,
     /// The longest wait for the client to take what is sent to it.
     patience: Duration,
 }
@@ -63,8 +72,14 @@ impl Wire {
             out: Vec::new(),
             unfinished: false,
             metrics,
+            pulse: Arc::default(),
             patience,
         }
+    }
+
+    /// Beats with every octet that goes either way, for other sessions to see.
+    pub(super) fn pulse(&self) -> Arc<Pulse> {
+        Arc::clone(&self.pulse)
     }
 
     /// The TCP connection, unless a handshake has it.
@@ -137,6 +152,9 @@ impl Wire {
         let n = timeout_at(deadline, read)
             .await
             .map_err(|_| io::ErrorKind::TimedOut)??;
+        if n > 0 {
+            self.pulse.beat();
+        }
         self.metrics.client_bytes(Direction::Received, n as u64);
         self.input.push(&buffer[..n]);
         // There may have been a password in it.
@@ -165,13 +183,22 @@ impl Wire {
             return Ok(());
         }
         let write = async {
-            match &mut self.io {
-                Io::Plain(stream) => stream.write_all(&self.out).await,
-                Io::Tls(stream) => {
-                    stream.write_all(&self.out).await?;
-                    stream.flush().await
+            let mut rest = self.out.as_slice();
+            while !rest.is_empty() {
+                let n = match &mut self.io {
+                    Io::Plain(stream) => stream.write(rest).await?,
+                    Io::Tls(stream) => stream.write(rest).await?,
+                    Io::None => return Err(io::ErrorKind::NotConnected.into()),
+                };
+                if n == 0 {
+                    return Err(io::ErrorKind::WriteZero.into());
                 }
-                Io::None => Err(io::ErrorKind::NotConnected.into()),
+                self.pulse.beat();
+                rest = rest.get(n..).unwrap_or_default();
+            }
+            match &mut self.io {
+                Io::Tls(stream) => stream.flush().await,
+                Io::Plain(_) | Io::None => Ok(()),
             }
         };
         timeout(self.patience, write)
@@ -185,6 +212,52 @@ impl Wire {
             self.out.clear()
         }
         Ok(())
+    }
+
+    /// Waits until the client's side of the connection is over, without reading anything. It may have sent commands before that, and
+    /// wait for their answers.
+    pub(super) async fn hung_up(&self) {
+        let Some(stream) = self.tcp() else {
+            return std::future::pending().await;
+        };
+        loop {
+            match stream.ready(Interest::READABLE).await {
+                Ok(ready) if !ready.is_read_closed() => {}
+                _ => return,
+            }
+            // What was sent before it can be seen for as long as nobody reads it.
+            sleep(LOOK_AGAIN).await;
+        }
+    }
+
+    /// Waits until `deadline` for the client's system to acknowledge everything that was sent; whether it has. What was not sent yet
+    /// (see [`Self::send`]) is not acknowledged, and nobody sends it meanwhile: then this says no at once, as it does when the
+    /// connection is over. Where the system cannot tell (only Linux can), yes.
+    ///
+    /// It says nothing of what the client's program has read; but a client that is gone acknowledges nothing.
+    pub(super) async fn acknowledged(&self, deadline: Instant) -> bool {
+        let waiting = match &self.io {
+            Io::Tls(stream) => stream.get_ref().1.wants_write(),
+            Io::Plain(_) | Io::None => false,
+        };
+        if waiting || !self.out.is_empty() {
+            return false;
+        }
+        let Some(stream) = self.tcp() else {
+            return false;
+        };
+        loop {
+            match unacknowledged(stream) {
+                Ok(Some(0) | None) => return true,
+                Ok(Some(_)) => {}
+                Err(_) => return false,
+            }
+            let now = Instant::now();
+            if now >= deadline {
+                return false;
+            }
+            sleep_until(deadline.min(now + ASK_AGAIN)).await;
+        }
     }
 
     /// Gives memory back before a wait that may be long.
@@ -242,3 +315,6 @@ impl Drop for Wire {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

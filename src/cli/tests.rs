@@ -47,7 +47,7 @@ fn all_flags_arrive_in_the_configuration() {
         .collect();
     assert_eq!(addresses, ["127.0.0.1:0", "[::1]:1", "127.0.0.1:2"]);
     assert_eq!(config.admin.unwrap().address.port(), 3);
-    assert_eq!(config.state, PathBuf::from("/s"));
+    assert_eq!(config.state.folder, PathBuf::from("/s"));
 }
 
 #[test]

@@ -19,11 +19,15 @@ pub(super) type Text = Spanned<String>;
 #[serde(deny_unknown_fields)]
 pub(super) struct File {
     pub(super) state: Option<Text>,
+    pub(super) state_folder: Option<Text>,
+    pub(super) state_password_file: Option<Text>,
     pub(super) listen: Option<Vec<Spanned<Listen>>>,
     pub(super) tls: Option<Spanned<Tls>>,
     pub(super) admin: Option<Admin>,
     #[serde(default)]
     pub(super) upstream: BTreeMap<String, Spanned<Upstream>>,
+    #[serde(default)]
+    pub(super) account: BTreeMap<String, Spanned<Account>>,
     #[serde(default)]
     pub(super) limits: Limits,
 }
@@ -49,22 +53,84 @@ pub(super) struct Admin {
     pub(super) address: Option<Text>,
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Upstream {
-    pub(super) url: Option<Text>,
-    #[serde(default)]
-    pub(super) domains: Vec<Text>,
-    pub(super) ca: Option<Text>,
-    #[serde(default)]
-    pub(super) allow_unencrypted: bool,
+/// The keys that say what happens to messages. Tables with them have them as their own keys.
+#[derive(Debug, Default)]
+pub(super) struct RuleKeys {
+    pub(super) on_delete: Option<Text>,
+    pub(super) after_retrieve: Option<Text>,
     pub(super) dispose: Option<Text>,
     pub(super) trash: Option<Text>,
-    #[serde(default)]
-    pub(super) expunge_without_uidplus: bool,
-    pub(super) uidl: Option<Text>,
-    pub(super) connect_timeout: Option<Text>,
-    pub(super) command_timeout: Option<Text>,
+    pub(super) archive: Option<Text>,
+    pub(super) keyword: Option<Text>,
+    pub(super) retention: Option<Spanned<Retention>>,
+    pub(super) client_expires: Option<Text>,
+    pub(super) delivered_without_quit: Option<bool>,
+}
+
+/// A table with keys of its own and the [`RuleKeys`]. serde can flatten a table into another, but then neither knows which keys are
+/// unknown, and places are lost.
+macro_rules! with_rule_keys {
+    (struct $name:ident { $($(#[$attribute:meta])* $key:ident: $type:ty,)* }) => {
+        with_rule_keys! {
+            struct $name { $($(#[$attribute])* $key: $type,)* }
+            on_delete: Option<Text>, after_retrieve: Option<Text>, dispose: Option<Text>, trash: Option<Text>, archive: Option<Text>,
+            keyword: Option<Text>, retention: Option<Spanned<Retention>>, client_expires: Option<Text>, delivered_without_quit: Option<bool>
+        }
+    };
+    (struct $name:ident { $($(#[$attribute:meta])* $key:ident: $type:ty,)* } $($rule:ident: $rule_type:ty),*) => {
+        #[derive(Debug, Deserialize)]
+        #[serde(deny_unknown_fields)]
+        pub(super) struct $name {
+            $($(#[$attribute])* pub(super) $key: $type,)*
+            $($rule: $rule_type,)*
+        }
+
+        impl $name {
+            /// Takes the keys that say what happens to messages.
+            pub(super) fn take_rule_keys(&mut self) -> RuleKeys {
+                RuleKeys { $($rule: self.$rule.take(),)* }
+            }
+        }
+    };
+}
+
+with_rule_keys! {
+    struct Upstream {
+        url: Option<Text>,
+        #[serde(default)]
+        domains: Vec<Text>,
+        ca: Option<Text>,
+        #[serde(default)]
+        allow_unencrypted: bool,
+        client_separator: Option<Text>,
+        #[serde(default)]
+        expunge_without_uidplus: bool,
+        uidl: Option<Text>,
+        connect_timeout: Option<Text>,
+        command_timeout: Option<Text>,
+    }
+}
+
+with_rule_keys! {
+    struct Account {
+        upstream: Option<Text>,
+        login: Option<Text>,
+        password_file: Option<Text>,
+        password_env: Option<Text>,
+        password_credential: Option<Text>,
+        folders: Option<Spanned<Vec<Text>>>,
+        folder_header: Option<Text>,
+        hold: Option<Text>,
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Retention {
+    pub(super) when: Option<Text>,
+    pub(super) min_age: Option<Text>,
+    pub(super) max_age: Option<Text>,
+    pub(super) undelivered: Option<Text>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -75,6 +141,7 @@ pub(super) struct Limits {
     pub(super) index_cache: Option<Text>,
     pub(super) auth_failure_delay: Option<Text>,
     pub(super) drain: Option<Text>,
+    pub(super) sweep_interval: Option<Text>,
 }
 
 /// Reads the text of a file into its shape.

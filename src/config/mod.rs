@@ -6,16 +6,24 @@
 //! The file is the one named by `--config` or `POPBRIDGE_CONFIG`; without either, [`DEFAULT_FILE`] if it exists and
 //! no upstream is given. A `popbridge.toml` that happens to lie in the working directory is never read.
 
+mod check;
+mod client_settings;
 mod error;
 mod file;
+mod folders;
+mod rules;
 mod state;
 mod units;
 mod url;
 mod validate;
+mod validate_account;
 mod validate_upstream;
+mod words;
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_accounts;
 #[cfg(test)]
 mod tests_reference;
 #[cfg(test)]
@@ -27,10 +35,14 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+use crate::auth::PasswordSource;
 use crate::maildrop::uidl;
-use crate::policy::{Dispose, Trash};
+use crate::policy::{DisposeRule, Rules};
+use crate::secret::Secret;
 
+pub use client_settings::{ClientSettings, Expires};
 pub use error::ConfigError;
+pub use state::{State, StoreUrl};
 pub use url::{Security, Url};
 
 /// The file that is read when neither a file nor an upstream is named and it exists.
@@ -39,8 +51,8 @@ pub const DEFAULT_FILE: &str = "/etc/popbridge/popbridge.toml";
 /// Everything that can be configured, with the defaults filled in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
-    /// The folder for what the bridge makes itself, such as the self-signed certificate. It may not exist yet.
-    pub state: PathBuf,
+    /// Where state is kept.
+    pub state: State,
     /// Where POP3 clients connect; at least one.
     pub listen: Vec<Listen>,
     /// The certificate that POP3 clients are shown.
@@ -49,6 +61,8 @@ pub struct Config {
     pub admin: Option<Admin>,
     /// The IMAP servers, at least one, names unique.
     pub upstreams: Vec<Upstream>,
+    /// The mailboxes whose credentials the bridge has; names unique, no two on one mailbox.
+    pub accounts: Vec<Account>,
     /// Time-outs and sizes.
     pub limits: Limits,
     /// What is allowed but probably not meant, in sentences for the log.
@@ -106,18 +120,42 @@ pub struct Upstream {
     pub ca: Option<PathBuf>,
     /// Whether an unencrypted connection beyond this machine is accepted.
     pub allow_unencrypted: bool,
-    /// What happens to a message that is to be removed.
-    pub dispose: Dispose,
-    /// The folder that [`Dispose::Trash`] moves to.
-    pub trash: Trash,
-    /// Whether a bare EXPUNGE, which also removes what others have flagged, may be used where UIDPLUS is missing.
-    pub expunge_without_uidplus: bool,
+    /// What stands between mailbox and client in a pass-through log-in such as `info@example.com/desk1`. `None`: there are no such
+    /// clients.
+    pub client_separator: Option<char>,
+    /// The rules of its pass-through mailboxes.
+    pub rules: Rules,
+    /// How messages of its pass-through mailboxes are disposed of.
+    pub dispose: DisposeRule,
     /// What the unique id of a message (RFC 1939 UIDL) is made of.
     pub uidl: uidl::Format,
     /// For name resolution, TCP and TLS together.
     pub connect_timeout: Duration,
     /// How long a command may go on without a byte from the upstream.
     pub command_timeout: Duration,
+}
+
+/// A mailbox whose credentials the bridge has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Account {
+    /// Unique; letters as in [`Upstream::name`].
+    pub name: String,
+    /// The name of its upstream, which is one of [`Config::upstreams`].
+    pub upstream: String,
+    /// The log-in name there, as it is written in the file; [`normalized`](crate::auth::name::normalized) gives what state is kept by.
+    pub login: String,
+    /// Where the password is.
+    pub password: PasswordSource,
+    /// Its rules. [`Rules::on_delete`] is never `None`.
+    pub rules: Rules,
+    /// How its messages are disposed of.
+    pub dispose: DisposeRule,
+    /// The folders that are served, at least one, in UTF-8; one that begins with a backslash is a special use (RFC 6154).
+    pub folders: Vec<String>,
+    /// The name of a header field that tells a message's folder and is put before each message.
+    pub folder_header: Option<String>,
+    /// A folder of the bridge's own into which arrivals are copied and from which they are served.
+    pub hold: Option<String>,
 }
 
 /// Time-outs and sizes.
@@ -133,6 +171,8 @@ pub struct Limits {
     pub auth_failure_delay: Duration,
     /// How long answers under way may take when the bridge is told to end.
     pub drain: Duration,
+    /// How often the sweeper looks at the mailboxes whose credentials the bridge has.
+    pub sweep_interval: Duration,
 }
 
 /// What flags and environment say instead of the file. Empty: nothing.
@@ -148,8 +188,8 @@ pub struct Overrides {
     pub tls_listen: Vec<SocketAddr>,
     /// `--admin`.
     pub admin: Option<SocketAddr>,
-    /// `--state`.
-    pub state: Option<PathBuf>,
+    /// `--state`: a folder or the URL of a database, in which there may be a password.
+    pub state: Option<Secret>,
 }
 
 /// Puts flags, environment and file together.

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::*;
+use crate::policy::{Dispose, Trash};
 
 const MINIMAL: &str = "[upstream.office]\nurl = \"imaps://imap.example.com\"\n";
 
@@ -20,7 +21,7 @@ fn file(text: &str) -> (tempfile::TempDir, PathBuf) {
 fn of_file(path: &Path) -> Overrides {
     Overrides {
         config: Some(path.to_owned()),
-        state: Some(PathBuf::from("state")),
+        state: Some(Secret::new("state".to_owned())),
         ..Overrides::default()
     }
 }
@@ -53,9 +54,13 @@ fn one_url_is_a_whole_configuration() {
     let upstream = &config.upstreams[0];
     assert_eq!(upstream.name, "office");
     assert_eq!(upstream.url.to_string(), "imaps://imap.example.com");
-    assert_eq!(upstream.dispose, Dispose::Expunge);
-    assert_eq!(upstream.trash, Trash::SpecialUse);
-    assert!(!upstream.allow_unencrypted && !upstream.expunge_without_uidplus);
+    assert_eq!(upstream.dispose.dispose, Dispose::Expunge);
+    assert_eq!(upstream.dispose.trash, Trash::SpecialUse);
+    assert!(!upstream.allow_unencrypted && !upstream.dispose.expunge_without_uidplus);
+    assert_eq!(upstream.client_separator, Some('/'));
+    assert_eq!(upstream.rules, Rules::default());
+    assert_eq!(config.accounts, []);
+    assert_eq!(config.limits.sweep_interval, Duration::from_secs(600));
     assert_eq!(config.limits.inactivity, Duration::from_secs(600));
     assert_eq!(config.limits.index_cache, 64 * 1024 * 1024);
     assert_eq!(config.admin, None);
@@ -81,10 +86,9 @@ fn an_upstream_flag_alone_is_a_whole_configuration() {
         ..Overrides::default()
     };
     let mut by_flag = load(&overrides).unwrap();
-    let mut by_file = loaded(MINIMAL);
+    let by_file = loaded(MINIMAL);
     by_flag.upstreams[0].name = "office".to_owned();
-    by_flag.state = PathBuf::new();
-    by_file.state = PathBuf::new();
+    by_flag.state = by_file.state.clone();
     assert_eq!(by_flag, by_file);
 }
 
@@ -111,7 +115,8 @@ fn flags_win_over_the_file() {
             address: address("127.0.0.1:9")
         })
     );
-    assert_eq!(config.state, Path::new("state"));
+    assert_eq!(config.state.folder, Path::new("state"));
+    assert_eq!(config.state.url.to_string(), "sqlite:state/state.db");
     assert_eq!(
         config.warnings,
         [
@@ -132,7 +137,7 @@ fn paths_are_relative_to_the_file() {
         ..of_file(&path)
     };
     let config = load(&overrides).unwrap();
-    assert_eq!(config.state, folder.path().join("s"));
+    assert_eq!(config.state.folder, folder.path().join("s"));
     assert_eq!(config.tls.certificate, Some(folder.path().join("c.pem")));
     assert_eq!(config.tls.key, Some(PathBuf::from("/abs/k.pem")));
     assert_eq!(config.upstreams[0].ca, Some(folder.path().join("ca.pem")));
@@ -236,11 +241,12 @@ fn wrong_keys_are_named_with_place_and_the_nearest_valid_key() {
         ),
         (
             format!("{MINIMAL}[limits]\nzzz = \"1m\"\n"),
-            "popbridge.toml:4:1: unknown key \"zzz\" in [limits]; the keys are inactivity, login, index_cache, auth_failure_delay, drain",
+            "popbridge.toml:4:1: unknown key \"zzz\" in [limits]; the keys are inactivity, login, index_cache, auth_failure_delay, drain, sweep_interval",
         ),
         (
-            format!("{MINIMAL}[account.info]\nupstream = \"office\"\n"),
-            "popbridge.toml:3:2: unknown key \"account\"; the keys are state, listen, tls, admin, upstream, limits",
+            format!("{MINIMAL}[client.desk1]\n"),
+            "popbridge.toml:3:2: unknown key \"client\"; the keys are state, state_folder, state_password_file, listen, tls, admin, \
+             upstream, account, limits",
         ),
         (
             format!(

@@ -4,9 +4,11 @@ use std::path::Path;
 
 use super::file::File;
 use super::{Config, Overrides, error, file, validate};
+use crate::policy::{Dispose, OnDelete, When};
 
 const REFERENCE: &str = include_str!("../../config/popbridge.toml");
 const MINIMAL: &str = include_str!("../../config/minimal.toml");
+const SHARED: &str = include_str!("../../config/shared-inbox.toml");
 const GMAIL: &str = include_str!("../../config/gmail.toml");
 
 fn load(text: &str) -> Config {
@@ -62,6 +64,7 @@ fn the_reference_file_has_every_key_and_its_examples_load() {
         let rest = rest.trim_start();
         let key = rest.split(" = ").next().unwrap_or_default();
         rest.starts_with("[admin]")
+            || rest.starts_with("[account.")
             || rest.contains(" = ")
                 && key
                     .bytes()
@@ -93,6 +96,28 @@ fn the_reference_file_has_every_key_and_its_examples_load() {
         tables["upstream"]["office"].as_table().unwrap(),
         "[upstream.office]",
     );
+    let account = tables["account"]["info"].as_table().unwrap();
+    // An account has one of the three, and another account of the file the other two.
+    let mut all = account.clone();
+    for other in ["support", "orders"] {
+        all.extend(tables["account"][other].as_table().unwrap().clone());
+    }
+    check(&all, "[account.info]");
+    let retention = account["retention"].as_table().unwrap();
+    for key in ["when", "min_age", "max_age", "undelivered"] {
+        assert!(retention.contains_key(key), "{key}");
+    }
+}
+
+#[test]
+fn the_file_for_a_shared_inbox_loads_and_warns_of_nothing() {
+    let config = load(SHARED);
+    assert_eq!(config.accounts.len(), 1);
+    let account = &config.accounts[0];
+    assert_eq!(account.rules.on_delete, Some(OnDelete::Hide));
+    assert_eq!(account.dispose.dispose, Dispose::Trash);
+    assert_eq!(account.rules.retention.when, When::AllClientsDelivered);
+    assert_eq!(config.warnings, Vec::<String>::new());
 }
 
 #[test]

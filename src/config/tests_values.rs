@@ -242,8 +242,8 @@ fn values_that_cannot_be_meant_are_refused_at_their_place() {
             "f:3:11: \"trsh\" is not known here; did you mean \"trash\"?",
         ),
         (
-            format!("{upstream}dispose = \"archive\""),
-            "f:3:11: \"archive\" is not known here; write one of \"expunge\", \"trash\"",
+            format!("{upstream}dispose = \"shredder\""),
+            "f:3:11: \"shredder\" is not known here; write one of \"expunge\", \"trash\", \"archive\", \"flag\", \"nothing\"",
         ),
         (
             format!("{upstream}trash = \"Trash\""),
@@ -276,8 +276,8 @@ fn values_that_cannot_be_meant_are_refused_at_their_place() {
             "f:3:1: [tls] has no certificate",
         ),
         (
-            format!("state = \"sqlite:/x\"\n{upstream}"),
-            "f:1:9: \"sqlite:/x\" is not a folder",
+            format!("state = \"/x/state.db\"\n{upstream}"),
+            "f:1:9: \"/x/state.db\" would be a folder; write \"sqlite:/x/state.db\"",
         ),
         (
             format!("[[listen]]\n{upstream}"),
@@ -327,7 +327,7 @@ fn values_that_cannot_be_meant_are_refused_at_their_place() {
 fn trash_is_the_marked_folder_or_one_by_name() {
     let trash = |text: &str| {
         let text = format!("[upstream.a]\nurl = \"imaps://a\"\ndispose = \"trash\"\n{text}\n");
-        result(&text).map(|config| config.upstreams[0].trash.clone())
+        result(&text).map(|config| config.upstreams[0].dispose.trash.clone())
     };
     assert_eq!(trash(""), Ok(Trash::SpecialUse));
     assert_eq!(trash("trash = \"\\\\trash\""), Ok(Trash::SpecialUse));

@@ -1,12 +1,14 @@
-//! Values that people write with a unit or in a notation: durations, sizes, networks.
+//! Values that people write with a unit or in a notation: durations, sizes, dates, networks.
 //!
 //! Each parser takes the text and answers the value, or words that say how to write it. They must not know which key the
 //! text belongs to.
 
 use std::net::{IpAddr, SocketAddr};
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use ipnet::IpNet;
+use time::{Date, Month};
 
 /// `500ms`, `30s`, `10m`, `12h`, `7d`.
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
@@ -29,6 +31,55 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
         .checked_mul(seconds_per_unit)
         .map(Duration::from_secs)
         .ok_or_else(help)
+}
+
+/// A [`duration`] of hours or days, in whole seconds within `range`.
+pub(super) fn age(text: &str, range: RangeInclusive<i64>) -> Result<i64, String> {
+    let duration = duration(text)?;
+    match i64::try_from(duration.as_secs()) {
+        Ok(seconds) if range.contains(&seconds) && duration.subsec_nanos() == 0 => Ok(seconds),
+        _ => Err(format!(
+            "\"{text}\" is out of range; write {} to {}",
+            in_words(*range.start()),
+            in_words(*range.end())
+        )),
+    }
+}
+
+/// Seconds in the largest unit that fits.
+fn in_words(seconds: i64) -> String {
+    let units = [("d", 24 * 60 * 60), ("h", 60 * 60), ("m", 60)];
+    let fits = units
+        .iter()
+        .find(|(_, size)| seconds >= *size && seconds % size == 0);
+    match fits {
+        Some((unit, size)) => format!("{}{unit}", seconds / size),
+        None => format!("{seconds}s"),
+    }
+}
+
+/// A day such as `2026-01-31`: the seconds since 1970 at which it begins in UTC.
+pub(super) fn date(text: &str) -> Result<i64, String> {
+    let help =
+        || format!("\"{text}\" is not a date; write year, month and day, such as \"2026-01-31\"");
+    let number = |range: std::ops::Range<usize>| {
+        let digits = text.get(range)?;
+        let all = digits.bytes().all(|byte| byte.is_ascii_digit());
+        all.then(|| digits.parse::<u16>().ok()).flatten()
+    };
+    let parts = (text.len() == 10 && text.as_bytes()[4] == b'-' && text.as_bytes()[7] == b'-')
+        .then(|| Some((number(0..4)?, number(5..7)?, number(8..10)?)))
+        .flatten();
+    let (year, month, day) = parts.ok_or_else(help)?;
+    let month = u8::try_from(month)
+        .ok()
+        .and_then(|month| Month::try_from(month).ok());
+    let day = u8::try_from(day).ok();
+    let date = month
+        .zip(day)
+        .and_then(|(month, day)| Date::from_calendar_date(i32::from(year), month, day).ok())
+        .ok_or_else(help)?;
+    Ok(date.midnight().assume_utc().unix_timestamp())
 }
 
 /// `4096B`, `512KiB`, `64MiB`, `2GiB`, in bytes.

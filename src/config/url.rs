@@ -57,6 +57,18 @@ impl Url {
     }
 }
 
+impl Url {
+    /// `host:port`, by which the state of this server's mailboxes is kept. The scheme does not matter for that: a server that gets TLS
+    /// on the same port stays the same.
+    #[must_use]
+    pub fn host_and_port(&self) -> String {
+        match self.host.contains(':') {
+            true => format!("[{}]:{}", self.host, self.port),
+            false => format!("{}:{}", self.host, self.port),
+        }
+    }
+}
+
 impl FromStr for Url {
     type Err = String;
 

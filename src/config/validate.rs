@@ -1,21 +1,19 @@
 //! From the shape of the file to a [`Config`]: meaning, defaults, ranges, and what must fit together.
 //!
 //! It decides with the values alone; whether files, folders and hosts exist is found out by those who use them. Upstreams
-//! have a file of their own, `validate_upstream`.
+//! and accounts have files of their own, `validate_upstream` and `validate_account`.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::ops::{Range, RangeInclusive};
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use toml::Spanned;
 
-use super::error::{ConfigError, Source, nearest};
-use super::file::{self, File, Text};
-use super::{
-    Admin, Config, Limits, Listen, ListenTls, Overrides, Tls, state, units, validate_upstream,
-};
+use super::check::Check;
+use super::error::{ConfigError, Source};
+use super::file::{self, File};
+use super::{Admin, Config, Limits, Listen, ListenTls, Overrides, Tls};
+use super::{state, units, validate_account, validate_upstream};
 
 /// RFC 1939 section 3 wants at least 10 minutes.
 const INACTIVITY: Duration = Duration::from_secs(10 * 60);
@@ -27,122 +25,45 @@ const INDEX_CACHE: u64 = 64 << 20;
 const AUTH_FAILURE_DELAY: Duration = Duration::from_secs(2);
 /// Enough for most messages, and much less than the 90 s after which systemd kills.
 const DRAIN: Duration = Duration::from_secs(10);
+/// Ages are counted in days: minutes do not matter, and a mailbox costs a log-in.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(10 * 60);
 
 /// Longer than any time-out is of use, and safe to add to any clock.
 const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+pub(super) const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 pub(super) const SECOND: Duration = Duration::from_secs(1);
 
 /// Builds the configuration from a file's content, which is empty without a file, and what wins over it.
 pub(super) fn config(
     source: Option<Source<'_>>,
-    file: File,
+    mut file: File,
     overrides: &Overrides,
 ) -> Result<Config, ConfigError> {
     let check = Check { source };
     let mut warnings = Vec::new();
     let listen = listeners(
         &check,
-        file.listen.unwrap_or_default(),
+        file.listen.take().unwrap_or_default(),
         overrides,
         &mut warnings,
     )?;
-    let tls = tls(&check, file.tls)?;
-    let admin = admin(&check, file.admin, overrides, &listen)?;
+    let tls = tls(&check, file.tls.take())?;
+    let admin = admin(&check, file.admin.take(), overrides, &listen)?;
     let limits = limits(&check, &file.limits, &mut warnings)?;
+    let state = state::state(&check, &file, overrides)?;
     let upstreams = validate_upstream::upstreams(&check, file.upstream, overrides, &mut warnings)?;
-    let state = state_folder(&check, file.state.as_ref(), overrides)?;
+    let accounts =
+        validate_account::accounts(&check, file.account, &upstreams, overrides, &mut warnings)?;
     Ok(Config {
         state,
         listen,
         tls,
         admin,
         upstreams,
+        accounts,
         limits,
         warnings,
     })
-}
-
-/// Turns texts of the file into values, and what is wrong with them into errors with a place.
-pub(super) struct Check<'a> {
-    source: Option<Source<'a>>,
-}
-
-impl Check<'_> {
-    pub(super) fn has_file(&self) -> bool {
-        self.source.is_some()
-    }
-
-    pub(super) fn error(&self, span: Range<usize>, message: impl Into<String>) -> ConfigError {
-        match self.source {
-            Some(source) => source.error(Some(span), message),
-            None => ConfigError::new(message),
-        }
-    }
-
-    /// An error about something that stands nowhere.
-    pub(super) fn missing(&self, message: impl Into<String>) -> ConfigError {
-        match self.source {
-            Some(source) => source.error(None, message),
-            None => ConfigError::new(message),
-        }
-    }
-
-    pub(super) fn parsed<T>(
-        &self,
-        text: &Text,
-        parse: impl Fn(&str) -> Result<T, String>,
-    ) -> Result<T, ConfigError> {
-        parse(text.get_ref()).map_err(|message| self.error(text.span(), message))
-    }
-
-    pub(super) fn duration(
-        &self,
-        text: Option<&Text>,
-        default: Duration,
-        range: RangeInclusive<Duration>,
-    ) -> Result<Duration, ConfigError> {
-        let Some(text) = text else { return Ok(default) };
-        let value = self.parsed(text, units::duration)?;
-        if range.contains(&value) {
-            return Ok(value);
-        }
-        let message = format!(
-            "\"{}\" is out of range; write {}s to {}s",
-            text.get_ref(),
-            range.start().as_secs(),
-            range.end().as_secs()
-        );
-        Err(self.error(text.span(), message))
-    }
-
-    /// One of a few words.
-    pub(super) fn word<T: Copy>(&self, text: &Text, words: &[(&str, T)]) -> Result<T, ConfigError> {
-        let given = text.get_ref().as_str();
-        if let Some((_, value)) = words.iter().find(|(word, _)| *word == given) {
-            return Ok(*value);
-        }
-        let known: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
-        let advice = match nearest(given, &known) {
-            Some(nearest) => format!("did you mean \"{nearest}\"?"),
-            None => format!("write one of \"{}\"", known.join("\", \"")),
-        };
-        Err(self.error(
-            text.span(),
-            format!("\"{}\" is not known here; {advice}", given.escape_default()),
-        ))
-    }
-
-    /// A path, relative ones to the folder of the file.
-    pub(super) fn path(&self, text: &Text) -> Result<PathBuf, ConfigError> {
-        if text.get_ref().is_empty() {
-            return Err(self.error(
-                text.span(),
-                "the path is empty; write a path or leave the key out",
-            ));
-        }
-        let folder = self.source.and_then(|source| source.file.parent());
-        Ok(folder.unwrap_or(Path::new("")).join(text.get_ref()))
-    }
 }
 
 /// The networks that are on this machine: what is said there passes no cable.
@@ -356,33 +277,14 @@ fn limits(
             Duration::ZERO..=Duration::from_secs(60),
         )?,
         drain: check.duration(table.drain.as_ref(), DRAIN, Duration::ZERO..=LONGEST)?,
+        sweep_interval: check.duration(
+            table.sweep_interval.as_ref(),
+            SWEEP_INTERVAL,
+            SECOND..=DAY,
+        )?,
     };
     if limits.inactivity < INACTIVITY {
         warnings.push("limits.inactivity is shorter than the 10 minutes that RFC 1939 wants: slow clients may be cut".into());
     }
     Ok(limits)
-}
-
-fn state_folder(
-    check: &Check<'_>,
-    text: Option<&Text>,
-    overrides: &Overrides,
-) -> Result<PathBuf, ConfigError> {
-    if let Some(folder) = &overrides.state {
-        return Ok(folder.clone());
-    }
-    let Some(text) = text else {
-        return state::folder_of_this_process().ok_or_else(|| {
-            check.missing("there is no home to keep state in; say where with --state DIR, POPBRIDGE_STATE or the key state")
-        });
-    };
-    // A URL would otherwise quietly become a folder of that name.
-    if text.get_ref().contains("://") || text.get_ref().starts_with("sqlite:") {
-        let message = format!(
-            "\"{}\" is not a folder; write a path such as \"/var/lib/popbridge\"",
-            text.get_ref()
-        );
-        return Err(check.error(text.span(), message));
-    }
-    check.path(text)
 }

@@ -6,12 +6,14 @@ use std::time::Duration;
 
 use toml::Spanned;
 
+use super::check::Check;
 use super::error::ConfigError;
 use super::file::{self, Text};
-use super::validate::{Check, SECOND};
+use super::rules;
+use super::validate::SECOND;
 use super::{DEFAULT_FILE, Overrides, Security, Upstream, Url};
 use crate::maildrop::uidl;
-use crate::policy::{Dispose, Trash};
+use crate::policy::Rules;
 
 /// A client gives up after 10 to 60 s: it should hear of an unreachable upstream before.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
@@ -22,6 +24,8 @@ const TIMEOUTS: RangeInclusive<Duration> = SECOND..=Duration::from_secs(60 * 60)
 /// The name of the upstream that a flag or the environment gives.
 const NAME_OF_FLAG: &str = "default";
 const NAME_LENGTH: usize = 64;
+/// Hardly ever in a domain or a user's name, and on every keyboard.
+const CLIENT_SEPARATOR: char = '/';
 
 pub(super) fn upstreams(
     check: &Check<'_>,
@@ -34,7 +38,7 @@ pub(super) fn upstreams(
     for (name, table) in tables {
         let span = table.span();
         let texts = table.get_ref().domains.clone();
-        let upstream = upstream(check, &name, table)?;
+        let upstream = upstream(check, &name, table, warnings)?;
         for (domain, text) in upstream.domains.iter().zip(&texts) {
             if !domains.insert(domain.clone()) {
                 let message = format!(
@@ -84,9 +88,9 @@ fn with_defaults(name: String, url: Url) -> Upstream {
         domains: Vec::new(),
         ca: None,
         allow_unencrypted: false,
-        dispose: Dispose::Expunge,
-        trash: Trash::SpecialUse,
-        expunge_without_uidplus: false,
+        client_separator: Some(CLIENT_SEPARATOR),
+        rules: Rules::default(),
+        dispose: rules::default_disposal(),
         uidl: uidl::Format::default(),
         connect_timeout: CONNECT_TIMEOUT,
         command_timeout: COMMAND_TIMEOUT,
@@ -97,10 +101,12 @@ fn upstream(
     check: &Check<'_>,
     name: &str,
     table: Spanned<file::Upstream>,
+    warnings: &mut Vec<String>,
 ) -> Result<Upstream, ConfigError> {
     let span = table.span();
-    let table = table.into_inner();
-    let name = valid_name(name).map_err(|message| check.error(span.clone(), message))?;
+    let mut table = table.into_inner();
+    let name =
+        valid_name(name, "an upstream").map_err(|message| check.error(span.clone(), message))?;
     let Some(url_text) = &table.url else {
         let message =
             format!("[upstream.{name}] needs a url, such as url = \"imaps://imap.example.com\"");
@@ -112,28 +118,20 @@ fn upstream(
 
     let mut upstream = with_defaults(name, url);
     upstream.allow_unencrypted = table.allow_unencrypted;
-    upstream.expunge_without_uidplus = table.expunge_without_uidplus;
     upstream.domains = table
         .domains
         .iter()
         .map(|text| check.parsed(text, domain))
         .collect::<Result<_, _>>()?;
     upstream.ca = table.ca.as_ref().map(|text| check.path(text)).transpose()?;
-    if let Some(text) = &table.dispose {
-        upstream.dispose = check.word(
-            text,
-            &[("expunge", Dispose::Expunge), ("trash", Dispose::Trash)],
-        )?;
+    if let Some(text) = &table.client_separator {
+        upstream.client_separator = check.parsed(text, client_separator)?;
     }
-    if let Some(text) = &table.trash {
-        upstream.trash = check.parsed(text, trash)?;
-        // Whoever names a folder wants the mail to be there, not gone.
-        if upstream.trash != Trash::SpecialUse && upstream.dispose == Dispose::Expunge {
-            let message =
-                "a trash folder is named but messages would be expunged; add dispose = \"trash\"";
-            return Err(check.error(text.span(), message));
-        }
-    }
+    upstream.dispose.expunge_without_uidplus = table.expunge_without_uidplus;
+    let owner = format!("[upstream.{}]", upstream.name);
+    let keys = table.take_rule_keys();
+    (upstream.rules, upstream.dispose) =
+        rules::rules(check, &owner, keys, upstream.dispose, warnings)?;
     if let Some(text) = &table.uidl {
         upstream.uidl = check.parsed(text, uidl::Format::parse)?;
     }
@@ -155,11 +153,12 @@ fn reject_unencrypted(url: &Url, allowed: bool) -> Result<(), String> {
     )
 }
 
-fn valid_name(name: &str) -> Result<String, String> {
+/// A name in the file: a metric label and a word in logs. `what` has it.
+pub(super) fn valid_name(name: &str, what: &str) -> Result<String, String> {
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
     if name.is_empty() || name.len() > NAME_LENGTH || !name.bytes().all(fits) {
         return Err(format!(
-            "\"{}\" cannot be the name of an upstream; use up to {NAME_LENGTH} ASCII letters, digits, \"-\", \"_\" and \".\"",
+            "\"{}\" cannot be the name of {what}; use up to {NAME_LENGTH} ASCII letters, digits, \"-\", \"_\" and \".\"",
             name.escape_default()
         ));
     }
@@ -187,15 +186,20 @@ fn domain(text: &str) -> Result<String, String> {
     Ok(text.to_lowercase())
 }
 
-fn trash(text: &str) -> Result<Trash, String> {
-    if text.eq_ignore_ascii_case("\\Trash") {
-        return Ok(Trash::SpecialUse);
-    }
-    if text.is_empty() || text.starts_with('\\') || text.contains(char::is_control) {
-        return Err(format!(
-            "\"{}\" is not a trash folder; write \"\\\\Trash\" for the one that the server marks, or a folder's name",
+/// One character that cannot be missed in a log-in name, and cannot be part of its domain.
+fn client_separator(text: &str) -> Result<Option<char>, String> {
+    let mut characters = text.chars();
+    match (characters.next(), characters.next()) {
+        (None, _) => Ok(None),
+        (Some(one), None)
+            if one.is_ascii_graphic() && !one.is_ascii_alphanumeric() && !"@.-_".contains(one) =>
+        {
+            Ok(Some(one))
+        }
+        _ => Err(format!(
+            "\"{}\" cannot separate a mailbox from a client; write one of \"/\", \"+\", \"%\", \"!\", \"=\" or another ASCII character \
+             that is neither a letter, a digit, \"@\", \".\", \"-\" nor \"_\"; or \"\" for no such clients",
             text.escape_debug()
-        ));
+        )),
     }
-    Ok(Trash::Folder(text.to_owned()))
 }

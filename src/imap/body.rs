@@ -316,20 +316,20 @@ impl Body<'_> {
 
 /// What a FETCH response says besides the body's bytes.
 #[derive(Debug, Default)]
-struct Head {
-    uid: Option<Uid>,
+pub(super) struct Head {
+    pub(super) uid: Option<Uid>,
     /// Items that are the part that was asked for.
-    bodies: usize,
+    pub(super) bodies: usize,
     /// The last item is one of them.
-    ends_in_body: bool,
+    pub(super) ends_in_body: bool,
     origin: Option<u32>,
     /// The body, where it is a string; empty for a literal that was left out.
-    quoted: Option<Bytes>,
+    pub(super) quoted: Option<Bytes>,
 }
 
 impl Head {
     /// `None` where the response is not understood.
-    fn read(text: &[u8], part: Part) -> Option<Self> {
+    pub(super) fn read(text: &[u8], part: Part) -> Option<Self> {
         let (_, items) = grammar::fetch(text)?;
         let mut head = Self::default();
         for item in items {
@@ -354,7 +354,7 @@ impl Head {
 }
 
 /// The response's text up to a literal, closed as if the literal were empty and the last item.
-fn closed(line: &Line) -> Vec<u8> {
+pub(super) fn closed(line: &Line) -> Vec<u8> {
     let mut text = line.content[..line.before_literal].to_vec();
     text.extend_from_slice(if line.literal.is_some() {
         &b"{0}\r\n)\r\n"[..]

@@ -54,7 +54,8 @@ impl Endpoint {
     /// # Errors
     /// [`Error::Unreachable`], [`Error::Insecure`] (nothing was sent), [`Error::LoginRefused`], and what any command can give.
     pub async fn open(&self, credentials: &Credentials) -> Result<Connection, Error> {
-        let opened = self.try_open(credentials).await;
+        // A handshake's state is large, and whoever may have to open a connection would carry room for it all the time.
+        let opened = Box::pin(self.try_open(credentials)).await;
         self.observer.connected(opened.as_ref().map(|_| ()));
         opened
     }

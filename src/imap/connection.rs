@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use super::Observer;
 use super::driver::Driver;
 use super::error::Error;
+use super::flags::PermanentFlags;
 use super::reply::{Capabilities, Condition, Reply, split_word};
 use super::set;
 use super::transport::{Line, Transport};
@@ -43,6 +44,8 @@ pub struct Selected {
     pub highest_modseq: Option<u64>,
     /// Whether changes are refused.
     pub read_only: bool,
+    /// PERMANENTFLAGS, where the upstream tells them.
+    pub permanent_flags: Option<PermanentFlags>,
 }
 
 /// One response that is not the tagged one.
@@ -117,6 +120,11 @@ impl Connection {
         self.qresync
     }
 
+    /// Whether the upstream gives messages an X-GM-MSGID (Gmail's X-GM-EXT-1).
+    pub fn has_gm_msgids(&self) -> bool {
+        self.capabilities.has("X-GM-EXT-1")
+    }
+
     /// Opens a folder (its name as on the wire) read-only: nothing, not even `\Recent`, changes upstream (RFC 3501, 6.3.2).
     /// `resync` enables QRESYNC first, in the same flight, where it is offered.
     ///
@@ -167,6 +175,7 @@ impl Connection {
         self.folder = None;
         let (mut exists, mut uid_validity, mut uid_next, mut highest_modseq) =
             (None, None, None, None);
+        let mut permanent_flags = None;
         let reply = self
             .finish(&pending, |untagged| {
                 match untagged {
@@ -177,6 +186,9 @@ impl Connection {
                             .or(uid_validity);
                         uid_next = number(reply, "UIDNEXT").or(uid_next);
                         highest_modseq = number(reply, "HIGHESTMODSEQ").or(highest_modseq);
+                        if let Some(told) = reply.code_args("PERMANENTFLAGS") {
+                            permanent_flags = Some(PermanentFlags::parse(told));
+                        }
                     }
                 }
                 Ok(())
@@ -189,6 +201,7 @@ impl Connection {
             uid_next,
             highest_modseq,
             read_only: reply.code_name() == Some("READ-ONLY"),
+            permanent_flags,
         };
         self.folder = Some((folder.to_owned(), selected.clone()));
         Ok(selected)
@@ -243,20 +256,23 @@ impl Connection {
         Ok(Pending { tag, name, since })
     }
 
-    async fn finish(
+    /// Books the end of a command that was read by hand, and demands its OK.
+    pub(super) fn settle_demanding(
+        &mut self,
+        pending: &Pending,
+        outcome: Result<Reply, Error>,
+    ) -> Result<Reply, Error> {
+        let reply = self.settle(pending, outcome)?;
+        demanded(pending, reply)
+    }
+
+    pub(super) async fn finish(
         &mut self,
         pending: &Pending,
         on: impl FnMut(Untagged<'_>) -> Result<(), Error>,
     ) -> Result<Reply, Error> {
         let reply = self.finish_any(pending, on).await?;
-        if reply.is_ok() {
-            Ok(reply)
-        } else {
-            Err(Error::Refused {
-                command: pending.name,
-                reply,
-            })
-        }
+        demanded(pending, reply)
     }
 
     /// Reads up to the tagged answer, whatever it says.
@@ -284,6 +300,11 @@ impl Connection {
     /// The next response while `tag` is awaited; of one with data only the first line was read.
     pub(super) async fn response(&mut self, tag: &str) -> Result<Response, Error> {
         let line = self.transport().line().await?;
+        self.classify(line, tag)
+    }
+
+    /// What a line is while `tag` is awaited.
+    pub(super) fn classify(&self, line: Line, tag: &str) -> Result<Response, Error> {
         let (word, rest) = split_word(&line.content);
         if word == b"*" {
             return match Reply::parse(rest) {
@@ -337,6 +358,17 @@ pub(super) enum Response {
     Status(Reply),
     /// The first line of a response with data; its literals are still to be read.
     Data(Line),
+}
+
+fn demanded(pending: &Pending, reply: Reply) -> Result<Reply, Error> {
+    if reply.is_ok() {
+        Ok(reply)
+    } else {
+        Err(Error::Refused {
+            command: pending.name,
+            reply,
+        })
+    }
 }
 
 /// A number in a response code: `[UIDNEXT 42]`.

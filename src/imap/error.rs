@@ -45,6 +45,10 @@ pub enum Error {
     NoSafeRemoval,
     /// A configured or special-use folder does not exist.
     NoSuchFolder(String),
+    /// The folder does not keep this flag (RFC 3501, 7.1: PERMANENTFLAGS), or it is no flag. Nothing was touched.
+    FlagNotKept(String),
+    /// Messages of this folder were to be moved or copied to the folder itself. Nothing was touched.
+    SameFolder(String),
     /// The upstream lacks an extension that the configuration relies on; the text names both.
     Lacks(&'static str),
 }
@@ -74,9 +78,12 @@ impl Error {
             | Self::Protocol(_)
             | Self::TooLong(_)
             | Self::Inconsistent(_) => Nature::Temporary,
-            Self::Insecure(_) | Self::NoSafeRemoval | Self::NoSuchFolder(_) | Self::Lacks(_) => {
-                Nature::Permanent
-            }
+            Self::Insecure(_)
+            | Self::NoSafeRemoval
+            | Self::NoSuchFolder(_)
+            | Self::FlagNotKept(_)
+            | Self::SameFolder(_)
+            | Self::Lacks(_) => Nature::Permanent,
             Self::LoginRefused(reply) => login_nature(reply),
             Self::Refused { reply, .. } => match reply.code_name() {
                 Some("NOPERM" | "NONEXISTENT" | "PRIVACYREQUIRED" | "CANNOT") => Nature::Permanent,
@@ -154,6 +161,12 @@ impl fmt::Display for Error {
                  expunge_without_uidplus = true accepts that EXPUNGE also removes what others marked \\Deleted",
             ),
             Self::NoSuchFolder(name) => write!(f, "there is no folder {name}"),
+            Self::FlagNotKept(flag) => {
+                write!(f, "the folder does not keep the flag {flag}; nothing was changed")
+            }
+            Self::SameFolder(name) => {
+                write!(f, "{name} is the folder that messages were to leave for it; nothing was changed")
+            }
             Self::Lacks(what) => write!(f, "the upstream lacks {what}"),
         }
     }

@@ -8,7 +8,7 @@ use imap_proto::{MailboxDatum, NameAttribute, Response as Parsed};
 use super::connection::{Connection, Untagged, quoted};
 use super::error::Error;
 use super::{grammar, set};
-use crate::policy::Trash;
+use crate::policy::{Archive, Trash};
 
 /// The most folders of one LIST, and the most octets of their lines.
 const MOST_FOLDERS: usize = 100_000;
@@ -29,6 +29,10 @@ impl Folder {
         self.attributes
             .iter()
             .any(|a| a.eq_ignore_ascii_case(attribute))
+    }
+
+    fn can_be_opened(&self) -> bool {
+        !self.has("\\Noselect") && !self.has("\\NonExistent")
     }
 }
 
@@ -54,30 +58,53 @@ impl Connection {
     /// # Errors
     /// [`Error::NoSuchFolder`], and what any command can give.
     pub async fn find_trash(&mut self, trash: &Trash) -> Result<String, Error> {
-        let (found, wanted) = match trash {
-            // A special use is never guessed from a name: names are localized.
-            Trash::SpecialUse => (
-                self.folders()
-                    .await?
-                    .into_iter()
-                    .find(|folder| folder.has("\\Trash")),
-                "\\Trash",
-            ),
-            Trash::Folder(name) => {
-                let wire = to_wire(name);
-                let listed = self.list(&format!("LIST \"\" {}", quoted(&wire))).await?;
-                (
-                    listed.into_iter().find(|folder| folder.name == wire),
-                    name.as_str(),
-                )
-            }
-        };
-        match found {
-            Some(folder) if !folder.has("\\Noselect") && !folder.has("\\NonExistent") => {
-                Ok(folder.name)
-            }
-            _ => Err(Error::NoSuchFolder(wanted.to_owned())),
+        match trash {
+            Trash::SpecialUse => self.find_use(&["\\Trash"]).await,
+            Trash::Folder(name) => self.find_name(name).await,
         }
+    }
+
+    /// The wire name of the archive folder: by its use `\Archive`, else, as Gmail has it, `\All`.
+    ///
+    /// # Errors
+    /// As [`Self::find_trash`].
+    pub async fn find_archive(&mut self, archive: &Archive) -> Result<String, Error> {
+        match archive {
+            Archive::SpecialUse => self.find_use(&["\\Archive", "\\All"]).await,
+            Archive::Folder(name) => self.find_name(name).await,
+        }
+    }
+
+    /// The folder with the first of these special uses that there is. A use is never guessed from a name: names are localized.
+    async fn find_use(&mut self, uses: &[&str]) -> Result<String, Error> {
+        let folders = self.folders().await?;
+        let of_use = |wanted: &&str| {
+            folders
+                .iter()
+                .find(|folder| folder.has(wanted) && folder.can_be_opened())
+        };
+        match uses.iter().find_map(of_use) {
+            Some(folder) => Ok(folder.name.clone()),
+            None => Err(Error::NoSuchFolder(uses.join(" or "))),
+        }
+    }
+
+    /// The folder of this name, which is in UTF-8.
+    async fn find_name(&mut self, name: &str) -> Result<String, Error> {
+        let wire = to_wire(name);
+        if self.has_folder(&wire).await? {
+            Ok(wire)
+        } else {
+            Err(Error::NoSuchFolder(name.to_owned()))
+        }
+    }
+
+    /// Whether there is a folder of this name (as on the wire) that can be opened.
+    pub(super) async fn has_folder(&mut self, wire: &str) -> Result<bool, Error> {
+        let listed = self.list(&format!("LIST \"\" {}", quoted(wire))).await?;
+        Ok(listed
+            .iter()
+            .any(|folder| folder.name == wire && folder.can_be_opened()))
     }
 
     async fn list(&mut self, command: &str) -> Result<Vec<Folder>, Error> {
@@ -133,8 +160,8 @@ fn attribute(attribute: &NameAttribute<'_>) -> String {
     }
 }
 
-/// UTF-8 to modified UTF-7 (RFC 3501, 5.1.3).
-pub(super) fn to_wire(name: &str) -> String {
+/// A folder's name as people write it, in UTF-8, to modified UTF-7 (RFC 3501, 5.1.3).
+pub fn to_wire(name: &str) -> String {
     use base64::Engine as _;
     use base64::engine::general_purpose::STANDARD_NO_PAD;
 

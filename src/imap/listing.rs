@@ -1,7 +1,7 @@
 //! The list of a folder: from nothing, by difference, or not at all, and believed only when it adds up.
 //!
 //! A known list is kept only if EXISTS minus the new messages equals the old count; anything else is listed again. UIDNEXT or
-//! HIGHESTMODSEQ going back, a changed UIDVALIDITY, or a known UID with another date or size throw the known list away.
+//! HIGHESTMODSEQ going back, a changed UIDVALIDITY, or a known UID with another date, size or id throw the known list away.
 //! Listing uses `UID FETCH`, never SEARCH (which 100,000 messages make one line).
 //! Must not know: where lists are kept, POP3, or UIDLs.
 
@@ -29,7 +29,10 @@ pub enum Listed {
     Distrusted(&'static str),
 }
 
-/// Opens `folder` read-only and brings `known` up to date; `gm_msgids` asks for X-GM-MSGID with each message.
+/// Opens `folder` read-only and brings `known` up to date. X-GM-MSGID is listed with each message wherever the upstream has it: it
+/// is what a message is known by when its UID means nothing any more.
+///
+/// `known` may be old, or wrong: what the upstream contradicts is not believed, nor is what contradicts itself.
 ///
 /// # Errors
 /// [`Error::Inconsistent`] where the upstream's figures do not add up, and what any command can give. Never a shorter list instead.
@@ -37,13 +40,8 @@ pub async fn refresh(
     connection: &mut Connection,
     folder: &str,
     known: Option<Arc<Index>>,
-    gm_msgids: bool,
 ) -> Result<(Arc<Index>, Listed), Error> {
-    if gm_msgids && !connection.capabilities().has("X-GM-EXT-1") {
-        return Err(Error::Lacks(
-            "X-GM-EXT-1, without which there are no UIDLs of the configured format",
-        ));
-    }
+    let gm_msgids = connection.has_gm_msgids();
     let selected = connection.examine(folder, true).await?;
     let mut view = View {
         connection,
@@ -80,11 +78,19 @@ fn doubt(known: &Index, selected: &Selected, gm_msgids: bool) -> Option<&'static
         Some("UIDNEXT went back")
     } else if known.highest_modseq > selected.highest_modseq && selected.highest_modseq.is_some() {
         Some("HIGHESTMODSEQ went back")
-    } else if gm_msgids && known.gm_msgids.is_none() {
+    } else if gm_msgids && !has_ids(known) {
         Some("X-GM-MSGID was not asked for before")
+    } else if !known.messages.is_sorted_by(|a, b| a.uid < b.uid) {
+        Some("the UIDs known do not ascend")
     } else {
         None
     }
+}
+
+/// Whether the id of every message is known. None is 0: that is how one that nobody asked for is kept.
+fn has_ids(known: &Index) -> bool {
+    let ids = known.gm_msgids.as_ref();
+    ids.is_some_and(|ids| ids.len() == known.messages.len() && !ids.contains(&0))
 }
 
 /// The selected folder while it is being listed.
@@ -132,7 +138,7 @@ impl View<'_> {
         known: &Index,
         selected: &Selected,
     ) -> Result<Result<Index, &'static str>, Error> {
-        let mut table = Table::of(known);
+        let mut table = Table::of(known, self.gm_msgids);
         let mut in_place = true;
         for _ in 0..ROUNDS {
             let before = self.exists;
@@ -144,7 +150,9 @@ impl View<'_> {
             let told = self.fetch(last.max(1)).await?;
             for row in &told.rows {
                 match table.put(row.message, row.gm_msgid) {
-                    Put::Changed => return Ok(Err("a known UID has another date or size")),
+                    Put::Changed => {
+                        return Ok(Err("a known UID has another date, size or X-GM-MSGID"));
+                    }
                     Put::New if row.message.uid.get() < last => {
                         return Ok(Err("an unknown UID below the last known one"));
                     }
@@ -263,3 +271,6 @@ impl View<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,17 +7,23 @@
 mod body;
 mod connect;
 mod connection;
+mod copy;
 mod date;
 mod digest;
 mod dispose;
 mod driver;
 mod error;
+mod flags;
 mod folders;
 mod frame;
 mod grammar;
+mod identity;
+mod idle;
 mod listing;
 mod reply;
 mod rows;
+#[cfg(test)]
+mod script_tests;
 mod set;
 mod table;
 pub mod tls;
@@ -26,9 +32,12 @@ mod transport;
 pub use body::{Body, BodyStart, Part};
 pub use connect::{Credentials, Endpoint};
 pub use connection::{Connection, Selected};
-pub use dispose::Removal;
+pub use copy::Copied;
+pub use dispose::{Acted, Destinations, Removal, Target};
 pub use error::{Error, Nature};
-pub use folders::Folder;
+pub use flags::PermanentFlags;
+pub use folders::{Folder, to_wire};
+pub use identity::Identity;
 pub use listing::{Listed, refresh};
 pub use reply::{Capabilities, Reply};
 

@@ -71,7 +71,7 @@ impl Rows {
     /// [`Error::TooLong`] where more vanished than is kept.
     pub(super) fn note(&mut self, response: &[u8]) -> Result<(), Error> {
         if set::is_fetch(response) {
-            if let Some(row) = self.row(response)? {
+            if let Some(row) = row(response, self.wanted)? {
                 self.push(row)?;
             }
         } else if let Some(count) = set::exists(response) {
@@ -145,54 +145,53 @@ impl Rows {
         }
         Ok(())
     }
+}
 
-    /// The row that a FETCH response is; `None` where it is not an answer but news of somebody's flags.
-    fn row(&self, response: &[u8]) -> Result<Option<Row>, Error> {
-        let Some((position, attributes)) = grammar::fetch(response) else {
-            // News in a grammar of its own is nothing to us; an answer that cannot be read is.
-            return if memchr::memmem::find(response, b"RFC822.SIZE").is_some() {
-                Err(Error::Protocol("a FETCH response"))
-            } else {
-                Ok(None)
-            };
+/// The row that a FETCH response is; `None` where it is not an answer but news of somebody's flags.
+///
+/// # Errors
+/// [`Error::Protocol`] where an answer cannot be read, [`Error::Inconsistent`] where it is half of one.
+pub(super) fn row(response: &[u8], wanted: Wanted) -> Result<Option<Row>, Error> {
+    let Some((position, attributes)) = grammar::fetch(response) else {
+        // News in a grammar of its own is nothing to us; an answer that cannot be read is.
+        return if memchr::memmem::find(response, b"RFC822.SIZE").is_some() {
+            Err(Error::Protocol("a FETCH response"))
+        } else {
+            Ok(None)
         };
-        let (mut uid, mut size, mut date, mut gm_msgid) = (None, None, None, None);
-        for attribute in attributes {
-            match attribute {
-                AttributeValue::Uid(value) => uid = Uid::new(value),
-                AttributeValue::Rfc822Size(value) => size = Some(value),
-                // A date in no known notation is the same each time, which is all that it is for.
-                AttributeValue::InternalDate(text) => {
-                    date = Some(internal_date(&text).unwrap_or(0))
-                }
-                AttributeValue::GmailMsgId(value) => gm_msgid = Some(value),
-                _ => {}
-            }
+    };
+    let (mut uid, mut size, mut date, mut gm_msgid) = (None, None, None, None);
+    for attribute in attributes {
+        match attribute {
+            AttributeValue::Uid(value) => uid = Uid::new(value),
+            AttributeValue::Rfc822Size(value) => size = Some(value),
+            // A date in no known notation is the same each time, which is all that it is for.
+            AttributeValue::InternalDate(text) => date = Some(internal_date(&text).unwrap_or(0)),
+            AttributeValue::GmailMsgId(value) => gm_msgid = Some(value),
+            _ => {}
         }
-        let row = |uid, size, internal_date, gm_msgid| Row {
-            position,
-            message: Message {
-                uid,
-                size,
-                internal_date,
-            },
-            gm_msgid,
-        };
-        match self.wanted {
-            Wanted::Vanished => Ok(None),
-            Wanted::Uids => Ok(uid.map(|uid| row(uid, 0, 0, 0))),
-            Wanted::Messages { .. } if size.is_none() && date.is_none() => Ok(None),
-            Wanted::Messages { gm_msgids } => {
-                let id = gm_msgid.or((!gm_msgids).then_some(0));
-                match (uid, size, date, id) {
-                    (Some(uid), Some(size), Some(date), Some(id)) => {
-                        Ok(Some(row(uid, size, date, id)))
-                    }
-                    // Half an answer must not be passed over: a message would be missing without a trace.
-                    _ => Err(Error::Inconsistent(
-                        "a message without UID, size, date or id",
-                    )),
-                }
+    }
+    let row = |uid, size, internal_date, gm_msgid| Row {
+        position,
+        message: Message {
+            uid,
+            size,
+            internal_date,
+        },
+        gm_msgid,
+    };
+    match wanted {
+        Wanted::Vanished => Ok(None),
+        Wanted::Uids => Ok(uid.map(|uid| row(uid, 0, 0, 0))),
+        Wanted::Messages { .. } if size.is_none() && date.is_none() => Ok(None),
+        Wanted::Messages { gm_msgids } => {
+            let id = if gm_msgids { gm_msgid } else { Some(0) };
+            match (uid, size, date, id) {
+                (Some(uid), Some(size), Some(date), Some(id)) => Ok(Some(row(uid, size, date, id))),
+                // Half an answer must not be passed over: a message would be missing without a trace.
+                _ => Err(Error::Inconsistent(
+                    "a message without UID, size, date or id",
+                )),
             }
         }
     }

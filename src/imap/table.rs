@@ -20,15 +20,17 @@ pub(super) enum Put {
     New,
     /// It was there, the same.
     Same,
-    /// It was there with another date or size.
+    /// It was there with another date, size or id.
     Changed,
 }
 
 impl Table {
-    pub(super) fn of(index: &Index) -> Self {
+    /// What was known; its ids only where rows will have them, too (`with_ids`).
+    pub(super) fn of(index: &Index, with_ids: bool) -> Self {
         let gm_msgids = index
             .gm_msgids
             .clone()
+            .filter(|_| with_ids)
             .unwrap_or_else(|| vec![0; index.messages.len()]);
         Self {
             messages: index.messages.clone(),
@@ -64,7 +66,12 @@ impl Table {
             .messages
             .binary_search_by_key(&message.uid, |known| known.uid)
         {
-            Ok(at) if self.messages.get(at) == Some(&message) => Put::Same,
+            Ok(at)
+                if self.messages.get(at) == Some(&message)
+                    && self.gm_msgids.get(at) == Some(&gm_msgid) =>
+            {
+                Put::Same
+            }
             Ok(_) => Put::Changed,
             Err(at) => {
                 self.messages.insert(at, message);
@@ -156,6 +163,7 @@ mod tests {
             ),
             Put::Changed
         );
+        assert_eq!(table.put(message(7), 70), Put::Changed);
         assert_eq!(table.put(message(8), 8), Put::New);
     }
 

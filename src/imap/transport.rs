@@ -102,6 +102,11 @@ impl Transport {
         }
     }
 
+    /// Changes how long a wait for the upstream's bytes may be; gives what it was.
+    pub(super) fn set_patience(&mut self, patience: Duration) -> Duration {
+        std::mem::replace(&mut self.patience, patience)
+    }
+
     /// The next line of a response.
     ///
     /// # Errors

@@ -20,7 +20,7 @@ pub struct Delta {
     pub floors: Vec<(UidValidity, u32)>,
     /// Messages never seen before in this folder, by ascending number.
     pub new: Vec<NewMessage>,
-    /// Messages that are not there any more.
+    /// Messages that are not there any more. The UIDVALIDITY of their UIDs is the one that the folder had before.
     pub gone: Vec<Seq>,
     /// Messages that were gone and are there again.
     pub back: Vec<Moved>,
@@ -28,10 +28,13 @@ pub struct Delta {
     pub moved: Vec<Moved>,
     /// Messages of which the upstream gives another size now.
     pub sized: Vec<(Seq, u32)>,
-    /// Unique-ids to be kept as text from now on, because their format is not in use any more.
+    /// Whole unique-ids to be kept as text from now on, because nothing renders them any more: of messages that stay when the format
+    /// changes, and of messages that are in [`gone`](Self::gone).
     pub pinned: Vec<(Seq, Box<str>)>,
     /// Digests of headers that were learnt.
     pub hashes: Vec<(Seq, i64)>,
+    /// X-GM-MSGIDs that were learnt of known messages.
+    pub msgids: Vec<(Seq, u64)>,
     /// Whether all UIDs mean something else now: what was going to be disposed of must not be touched by its old UID.
     pub regenerated: bool,
     /// The format of unique-ids, where it is a new one.

@@ -1,11 +1,13 @@
 //! What the bridge knows of an IMAP folder without reading any message.
 //!
-//! Plain data: it is built by the IMAP side, kept by the cache and read by
-//! [`Maildrop`](super::Maildrop). It must not know how the data was fetched or
+//! Plain data: it is built by the IMAP side and kept in the folder's
+//! [`Register`](super::Register). It must not know how the data was fetched or
 //! whether it is still true.
 
 use std::fmt;
 use std::num::NonZeroU32;
+
+use super::Format;
 
 /// A message's unique identifier within one folder and one UIDVALIDITY
 /// (RFC 3501 section 2.3.1.1). Never 0; the full 32 bits are in use at some
@@ -88,6 +90,14 @@ pub struct Index {
     pub gm_msgids: Option<Vec<u64>>,
 }
 
+impl Index {
+    /// Whether unique-ids of this format can be made: a format that shows X-GM-MSGID needs one for each message.
+    pub fn suits(&self, format: &Format) -> bool {
+        let ids = self.gm_msgids.as_ref().map_or(0, Vec::len);
+        !format.needs_gm_msgid() || ids >= self.messages.len()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -103,5 +113,27 @@ mod tests {
         assert_eq!(UidValidity::new(0), None);
         assert_eq!(Uid::new(u32::MAX).unwrap().to_string(), "4294967295");
         assert_eq!(UidValidity::new(7).unwrap().get(), 7);
+    }
+
+    #[test]
+    fn a_format_with_gmail_numbers_wants_one_for_each_message() {
+        let message = Message {
+            uid: Uid::new(1).unwrap(),
+            size: 1,
+            internal_date: 0,
+        };
+        let mut index = Index {
+            uid_validity: UidValidity::new(7).unwrap(),
+            uid_next: None,
+            highest_modseq: None,
+            messages: vec![message; 2],
+            gm_msgids: None,
+        };
+        let gmail = Format::parse("gmail").unwrap();
+        assert!(index.suits(&Format::default()) && !index.suits(&gmail));
+        index.gm_msgids = Some(vec![1]);
+        assert!(!index.suits(&gmail));
+        index.gm_msgids = Some(vec![1, 2]);
+        assert!(index.suits(&gmail));
     }
 }

@@ -1,18 +1,25 @@
 //! The maildrop: what one client sees in one POP3 session, a list that is
 //! frozen when it is first asked for and numbered from 1 (RFC 1939).
 //!
-//! Pure: no I/O, no clock. It must not know POP3's wording nor IMAP's. The list
-//! itself is shared between sessions; a session's own part is one bit a message,
-//! and that only once something is marked deleted.
+//! Pure: no I/O, no clock. It must not know POP3's wording nor IMAP's. The items
+//! are shared between sessions; a session's own part is which of them it sees,
+//! and one bit a message once something is marked deleted.
+//!
+//! Below it: the register, which knows every message of a folder for ever, and
+//! the contents, which make one list of a mailbox's folders.
 
+mod contents;
 mod delta;
 pub mod index;
+mod reconcile;
 mod register;
 mod seq;
 pub mod uidl;
 
+pub use contents::{Contents, Item, Place};
 pub use delta::{Delta, Moved, NewMessage};
 pub use index::{Index, Message, Uid, UidValidity};
+pub use reconcile::{Circumstances, KEPT, Reconciled, reconcile};
 pub use register::{Entry, Gone, Register};
 pub use seq::{Seq, SeqSet};
 pub use uidl::{Format, Uidl};
@@ -40,7 +47,7 @@ impl MsgNo {
         self.0.get()
     }
 
-    /// Where the message stands in the index, from 0.
+    /// Where the message stands in the list, from 0.
     const fn position(self) -> usize {
         // u32 to usize: the bridge runs on 32 bits and more.
         (self.0.get() - 1) as usize
@@ -66,40 +73,43 @@ pub enum LookupError {
     Deleted,
 }
 
-/// The UIDL format wants X-GM-MSGID, and the index has none or too few.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct GmMsgidsMissing;
+/// Which items of a mailbox a client sees.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Shown {
+    /// All.
+    All,
+    /// Those at these positions in [`Contents::items`], ascending.
+    Positions(Box<[u32]>),
+}
 
 /// The frozen list with this session's deletion marks.
 #[derive(Clone, Debug)]
 pub struct Maildrop {
-    index: Arc<Index>,
-    format: Format,
-    /// One bit a message by position; empty until the first deletion.
+    contents: Arc<Contents>,
+    shown: Shown,
+    /// One bit a message by position in this list; empty until the first deletion.
     deleted: Vec<u64>,
     count: u32,
     octets: u64,
 }
 
 impl Maildrop {
-    /// A maildrop of all messages of the index, none of them deleted.
-    ///
-    /// # Errors
-    /// [`GmMsgidsMissing`] where the format cannot be rendered from this index.
-    pub fn new(index: Arc<Index>, format: Format) -> Result<Self, GmMsgidsMissing> {
-        let msgids = index.gm_msgids.as_ref().map_or(0, Vec::len);
-        if format.needs_gm_msgid() && msgids < index.messages.len() {
-            return Err(GmMsgidsMissing);
-        }
+    /// A maildrop of the items shown, none of them deleted.
+    pub fn new(contents: Arc<Contents>, shown: Shown) -> Self {
         let mut maildrop = Self {
-            index,
-            format,
+            contents,
+            shown,
             deleted: Vec::new(),
             count: 0,
             octets: 0,
         };
         maildrop.undelete_all();
-        Ok(maildrop)
+        maildrop
+    }
+
+    /// What is shown a part of.
+    pub fn contents(&self) -> &Contents {
+        &self.contents
     }
 
     /// How many messages there are, deleted ones left out.
@@ -116,14 +126,13 @@ impl Maildrop {
     ///
     /// # Errors
     /// See [`LookupError`].
-    pub fn lookup(&self, number: MsgNo) -> Result<&Message, LookupError> {
+    pub fn lookup(&self, number: MsgNo) -> Result<&Item, LookupError> {
         let position = number.position();
-        let message = self.index.messages.get(position);
-        let message = message.ok_or(LookupError::NoSuchMessage)?;
+        let item = self.item(position).ok_or(LookupError::NoSuchMessage)?;
         if self.is_deleted(position) {
             return Err(LookupError::Deleted);
         }
-        Ok(message)
+        Ok(item)
     }
 
     /// A message's unique-id.
@@ -131,19 +140,15 @@ impl Maildrop {
     /// # Errors
     /// See [`LookupError`].
     pub fn uidl(&self, number: MsgNo) -> Result<Uidl, LookupError> {
-        let message = self.lookup(number)?;
-        let gm_msgid = self.index.gm_msgids.as_ref();
-        let gm_msgid = gm_msgid.and_then(|ids| ids.get(number.position()));
-        // `new` has made sure that it is there where the format shows it.
-        let gm_msgid = gm_msgid.copied().unwrap_or_default();
-        Ok(self
-            .format
-            .render(self.index.uid_validity, message.uid, gm_msgid))
+        self.lookup(number)?;
+        let place = self.place_in_contents(number.position());
+        let uidl = place.and_then(|place| self.contents.uidl(place));
+        uidl.ok_or(LookupError::NoSuchMessage)
     }
 
     /// The first message from this number on that is not deleted.
-    pub fn next_from(&self, number: MsgNo) -> Option<(MsgNo, &Message)> {
-        (number.position()..self.index.messages.len())
+    pub fn next_from(&self, number: MsgNo) -> Option<(MsgNo, &Item)> {
+        (number.position()..self.length())
             .filter_map(MsgNo::at)
             .find_map(|number| Some((number, self.lookup(number).ok()?)))
     }
@@ -155,7 +160,7 @@ impl Maildrop {
     pub fn delete(&mut self, number: MsgNo) -> Result<(), LookupError> {
         let size = self.lookup(number)?.size;
         if self.deleted.is_empty() {
-            self.deleted = vec![0; self.index.messages.len().div_ceil(64)];
+            self.deleted = vec![0; self.length().div_ceil(64)];
         }
         let position = number.position();
         if let Some(word) = self.deleted.get_mut(position / 64) {
@@ -169,21 +174,44 @@ impl Maildrop {
     /// Takes all deletion marks away.
     pub fn undelete_all(&mut self) {
         self.deleted = Vec::new();
-        self.count = u32::try_from(self.index.messages.len()).unwrap_or(u32::MAX);
-        self.octets = self.index.messages.iter().map(|m| u64::from(m.size)).sum();
+        self.count = u32::try_from(self.length()).unwrap_or(u32::MAX);
+        self.octets = self.items().map(|item| u64::from(item.size)).sum();
     }
 
     /// The messages marked deleted, by ascending number.
-    pub fn deleted(&self) -> impl Iterator<Item = &Message> {
-        let messages = self.index.messages.iter().enumerate();
-        messages
+    pub fn deleted(&self) -> impl Iterator<Item = &Item> {
+        let items = self.items().enumerate();
+        items
             .filter(|(position, _)| self.is_deleted(*position))
-            .map(|(_, message)| message)
+            .map(|(_, item)| item)
     }
 
     /// Whether any message is marked deleted.
     pub fn has_deletions(&self) -> bool {
         !self.deleted.is_empty()
+    }
+
+    fn length(&self) -> usize {
+        match &self.shown {
+            Shown::All => self.contents.items.len(),
+            Shown::Positions(positions) => positions.len(),
+        }
+    }
+
+    fn items(&self) -> impl Iterator<Item = &Item> {
+        (0..self.length()).filter_map(|position| self.item(position))
+    }
+
+    fn item(&self, position: usize) -> Option<&Item> {
+        self.contents.items.get(self.place_in_contents(position)?)
+    }
+
+    fn place_in_contents(&self, position: usize) -> Option<usize> {
+        match &self.shown {
+            Shown::All => Some(position),
+            // u32 to usize: the bridge runs on 32 bits and more.
+            Shown::Positions(positions) => positions.get(position).map(|place| *place as usize),
+        }
     }
 
     fn is_deleted(&self, position: usize) -> bool {

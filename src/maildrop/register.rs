@@ -4,10 +4,11 @@
 //! store keeps, and comparing it with a new index is the only way in which it changes.
 //! Must not know: how it is kept, IMAP, clients.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use super::seq::Seq;
-use super::{Format, Index, Uid, UidValidity, Uidl};
+use super::{Format, Index, Message, Uid, UidValidity, Uidl};
 
 /// What is kept of a message beside what the index says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,7 +23,7 @@ pub struct Entry {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Register {
     /// What is in the folder.
-    pub index: Index,
+    pub index: Arc<Index>,
     /// Of each message in the index, in its order.
     pub entries: Vec<Entry>,
     /// The unique-ids that are not what [`format`](Self::format) and [`suffix`](Self::suffix) give for the message as it is now.
@@ -35,6 +36,8 @@ pub struct Register {
     pub floors: Vec<(UidValidity, u32)>,
     /// What unique-ids of new messages are made of.
     pub format: Format,
+    /// When the folder was listed for the first time, in seconds since 1970. What was there then may be much older.
+    pub first_listed: u32,
     /// Appended to each of them: empty for the mailbox's first folder, whose ids are plain.
     pub suffix: Box<str>,
 }
@@ -86,6 +89,24 @@ impl Register {
         Some(rendered.with_suffix(&self.suffix))
     }
 
+    /// About how much memory it takes, in bytes.
+    pub fn heap_bytes(&self) -> usize {
+        // A hash table's slots are a quarter to a half empty, and each text is an allocation of its own.
+        const SLOT: usize = 48;
+        let ids = self.index.gm_msgids.as_ref().map_or(0, Vec::capacity);
+        let texts = self.uidls.values().map(|text| text.len()).sum::<usize>();
+        let gone = self.gone.iter().map(|gone| gone.uidl.len());
+        self.index.messages.capacity() * size_of::<Message>()
+            + ids * size_of::<u64>()
+            + self.entries.capacity() * size_of::<Entry>()
+            + self.uidls.len() * SLOT
+            + texts
+            + self.header_hashes.len() * SLOT
+            + self.gone.capacity() * size_of::<Gone>()
+            + gone.sum::<usize>()
+            + size_of::<Self>()
+    }
+
     /// Where a message stands in the index.
     pub fn position_of_uid(&self, uid: Uid) -> Option<usize> {
         self.index
@@ -93,4 +114,49 @@ impl Register {
             .binary_search_by_key(&uid, |message| message.uid)
             .ok()
     }
+
+    /// The register after the bridge itself has taken these messages out of the folder, at this time in seconds since 1970.
+    #[must_use]
+    pub fn without(&self, taken: &HashSet<Seq>, now: i64) -> Self {
+        let mut left = self.clone();
+        let index = Arc::make_mut(&mut left.index);
+        index.messages.clear();
+        let mut ids = index.gm_msgids.as_mut();
+        if let Some(ids) = &mut ids {
+            ids.clear();
+        }
+        left.entries.clear();
+        let messages = self.index.messages.iter().zip(&self.entries);
+        for (position, (message, entry)) in messages.enumerate() {
+            let gm_msgid = self.gm_msgid(position);
+            if !taken.contains(&entry.seq) {
+                index.messages.push(*message);
+                left.entries.push(*entry);
+                if let (Some(ids), Some(id)) = (&mut ids, gm_msgid) {
+                    ids.push(id);
+                }
+                continue;
+            }
+            let uidl = self.uidl(position);
+            left.uidls.remove(&entry.seq);
+            left.gone.push(Gone {
+                seq: entry.seq,
+                uid_validity: self.index.uid_validity,
+                uid: message.uid,
+                size: message.size,
+                internal_date: message.internal_date,
+                first_seen: entry.first_seen,
+                gm_msgid,
+                header_hash: left.header_hashes.remove(&entry.seq),
+                uidl: uidl.as_ref().map_or("", |uidl| uidl.as_str()).into(),
+                gone_at: now,
+                disposed: true,
+            });
+        }
+        left.gone.sort_by_key(|gone| gone.seq);
+        left
+    }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,6 @@
 //! The list against a plain set, and the maildrop that other tests use.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use proptest::prelude::*;
 
@@ -8,21 +8,56 @@ use super::*;
 
 /// A maildrop of messages of these sizes with the UIDs 10, 20, 30 ...
 pub(crate) fn maildrop(sizes: &[u32]) -> Maildrop {
-    Maildrop::new(Arc::new(index(sizes)), Format::default()).unwrap()
+    Maildrop::new(contents(sizes), Shown::All)
 }
 
-fn index(sizes: &[u32]) -> Index {
-    let message = |(size, uid): (&u32, u32)| Message {
-        uid: Uid::new(uid * 10).unwrap(),
-        size: *size,
-        internal_date: 0,
-    };
-    Index {
+pub(crate) fn contents(sizes: &[u32]) -> Arc<Contents> {
+    let register = register(sizes.iter().zip(1..).map(|(size, n)| (n, n * 10, *size)));
+    Arc::new(Contents::new(vec![(place("INBOX"), register.into())]))
+}
+
+/// A folder's place without a header line.
+pub(crate) fn place(folder: &str) -> Place {
+    Place {
+        folder: folder.to_owned(),
+        folder_id: 1,
         uid_validity: UidValidity::new(7).unwrap(),
-        uid_next: None,
-        highest_modseq: None,
-        messages: sizes.iter().zip(1..).map(message).collect(),
-        gm_msgids: None,
+        header: None,
+    }
+}
+
+/// A register of these messages: number, UID, size. Each is as old as its number says.
+pub(crate) fn register(messages: impl Iterator<Item = (u32, u32, u32)>) -> Register {
+    let (entries, messages) = messages
+        .map(|(seq, uid, size)| {
+            let entry = Entry {
+                seq: Seq::new(seq).unwrap(),
+                first_seen: seq,
+            };
+            let message = Message {
+                uid: Uid::new(uid).unwrap(),
+                size,
+                internal_date: 0,
+            };
+            (entry, message)
+        })
+        .unzip();
+    Register {
+        index: Arc::new(Index {
+            uid_validity: UidValidity::new(7).unwrap(),
+            uid_next: None,
+            highest_modseq: None,
+            messages,
+            gm_msgids: None,
+        }),
+        entries,
+        uidls: HashMap::new(),
+        header_hashes: HashMap::new(),
+        gone: Vec::new(),
+        floors: Vec::new(),
+        format: Format::default(),
+        first_listed: 0,
+        suffix: "".into(),
     }
 }
 
@@ -73,23 +108,24 @@ fn sizes_are_added_beyond_four_gigabytes() {
 }
 
 #[test]
-fn a_format_with_gmail_numbers_wants_one_for_each_message() {
-    let gmail = Format::parse("gmail").unwrap();
-    let mut index = index(&[1, 2]);
-    for too_few in [None, Some(vec![1])] {
-        index.gm_msgids = too_few;
-        let refused = Maildrop::new(Arc::new(index.clone()), gmail.clone());
-        assert_eq!(refused.unwrap_err(), GmMsgidsMissing);
-    }
-    index.gm_msgids = Some(vec![0xA, 0xB]);
-    let maildrop = Maildrop::new(Arc::new(index), gmail).unwrap();
-    assert_eq!(maildrop.uidl(no(2)).unwrap().as_str(), "GmailIdb");
+fn a_part_of_the_contents_is_numbered_from_one() {
+    let shown = Shown::Positions([1, 3].into());
+    let mut maildrop = Maildrop::new(contents(&[100, 200, 300, 400]), shown);
+    assert_eq!((maildrop.count(), maildrop.octets()), (2, 600));
+    assert_eq!(maildrop.lookup(no(1)).unwrap().uid.get(), 20);
+    assert_eq!(maildrop.uidl(no(2)).unwrap().as_str(), "7-40");
+    assert_eq!(maildrop.lookup(no(3)), Err(LookupError::NoSuchMessage));
+    maildrop.delete(no(2)).unwrap();
+    let deleted: Vec<u32> = maildrop.deleted().map(|item| item.seq.get()).collect();
+    assert_eq!(deleted, [4]);
+    assert_eq!((maildrop.count(), maildrop.octets()), (1, 200));
+    maildrop.undelete_all();
+    assert_eq!((maildrop.count(), maildrop.octets()), (2, 600));
 }
 
 #[test]
 fn a_session_without_deletions_adds_nothing_per_message() {
-    let index = Arc::new(index(&[1; 1000]));
-    let mut maildrop = Maildrop::new(Arc::clone(&index), Format::default()).unwrap();
+    let mut maildrop = maildrop(&[1; 1000]);
     assert_eq!(maildrop.deleted.capacity(), 0);
     maildrop.delete(no(1000)).unwrap();
     assert_eq!(maildrop.deleted.len() * 64, 1024);

@@ -44,7 +44,7 @@ impl Uidl {
         str::from_utf8(&self.octets[..self.length]).unwrap_or_default()
     }
 
-    const fn empty() -> Self {
+    pub(super) const fn empty() -> Self {
         Self {
             octets: [0; MAX_LENGTH],
             length: 0,

@@ -62,6 +62,8 @@ label! {
         Unavailable = "unavailable",
         /// No upstream is configured for the name.
         NoUpstream = "no_upstream",
+        /// Another session of the client has its maildrop.
+        InUse = "in_use",
     }
 }
 
@@ -128,5 +130,17 @@ label! {
         Relist = "relist",
         /// The folder was not known.
         Cold = "cold",
+    }
+}
+
+label! {
+    /// What became of a message that was to be disposed of or flagged upstream.
+    DisposalOutcome {
+        /// The upstream has confirmed it.
+        Done = "done",
+        /// It failed and is tried again.
+        Failed = "failed",
+        /// Another message has the UID by now: it was not touched.
+        Cancelled = "cancelled",
     }
 }

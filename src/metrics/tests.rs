@@ -3,6 +3,13 @@ use std::time::Duration;
 
 use super::*;
 
+const FIGURES: ClientFigures = ClientFigures {
+    waiting: 4,
+    oldest_waiting_seconds: 90,
+    last_seen: 1_700_000_000,
+    losses: 5,
+};
+
 /// Metrics that have seen one of everything.
 fn used() -> (Metrics, SessionGuard, ConnectionGuard) {
     let metrics = Metrics::new();
@@ -15,6 +22,9 @@ fn used() -> (Metrics, SessionGuard, ConnectionGuard) {
     metrics.bad_input(BadInput::LineTooLong);
     metrics.index_lookup(IndexLookup::Delta);
     metrics.index_cache(1_600_000, 2);
+    metrics.disposals(DisposalOutcome::Done, 3);
+    metrics.unreadable_message();
+    metrics.account("info", 1, 2, &[("desk1".to_owned(), FIGURES)]);
     let upstream = metrics.upstream("office");
     upstream.connect(ConnectOutcome::Ok);
     upstream.command("UID FETCH", UpstreamOutcome::No, Duration::from_secs(2));
@@ -69,7 +79,7 @@ fn every_metric_has_a_help_text_that_is_a_sentence() {
     let names = lines_starting(&text, "# TYPE ");
     let helps = lines_starting(&text, "# HELP ");
     assert_eq!(names.len(), helps.len());
-    assert_eq!(names.len(), 17);
+    assert_eq!(names.len(), 25);
     for help in helps {
         let (_, help) = help.split_once(' ').unwrap();
         assert!(help.len() > 10 && (help.ends_with('.')), "{help}");
@@ -132,4 +142,18 @@ fn fixed_labels_stand_at_zero_before_the_first_event() {
             "{line} is not in\n{text}"
         );
     }
+}
+
+#[test]
+fn a_client_that_was_removed_has_no_figures_any_more() {
+    let metrics = Metrics::new();
+    let clients = ["desk1", "desk2"].map(|name| (name.to_owned(), FIGURES));
+    metrics.account("info", 0, 0, &clients);
+    assert!(metrics.render().contains("client=\"desk2\""));
+    metrics.account("info", 0, 0, &clients[..1]);
+    let text = metrics.render();
+    assert!(
+        text.contains("popbridge_client_waiting_messages{account=\"info\",client=\"desk1\"} 4")
+    );
+    assert!(!text.contains("desk2"));
 }

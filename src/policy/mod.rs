@@ -4,13 +4,15 @@
 
 mod action;
 mod marks;
+mod retention;
 mod rules;
 mod view;
 
 pub use action::{Action, UnknownAction};
 pub use marks::Marks;
+pub use retention::{Cause, Reader, ReaderState, Reason, Verdict, lacks, verdict};
 pub use rules::{AfterRetrieve, OnDelete, Retention, Rules, When};
-pub use view::{Listed, Since, View};
+pub use view::{Listed, Seat, Since, View, show};
 
 /// What happens upstream to a message that is no longer needed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,6 +60,19 @@ pub struct DisposeRule {
     pub keyword: String,
     /// Accepts that, on an upstream without UIDPLUS, EXPUNGE also removes what others marked `\Deleted`.
     pub expunge_without_uidplus: bool,
+}
+
+/// Nothing is done.
+impl Default for DisposeRule {
+    fn default() -> Self {
+        Self {
+            dispose: Dispose::Nothing,
+            trash: Trash::SpecialUse,
+            archive: Archive::SpecialUse,
+            keyword: String::new(),
+            expunge_without_uidplus: false,
+        }
+    }
 }
 
 impl DisposeRule {

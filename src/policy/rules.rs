@@ -56,6 +56,13 @@ pub struct Retention {
     pub dispose_undelivered: bool,
 }
 
+impl Retention {
+    /// Whether anything ever becomes due by it.
+    pub fn may_dispose(&self) -> bool {
+        self.when != When::Never || self.max_age.is_some()
+    }
+}
+
 /// See the module.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Rules {

@@ -9,7 +9,7 @@ use super::line::Line;
 use super::response::{self, Refusal};
 use super::sasl::Mechanism;
 use super::transaction::Transaction;
-use crate::maildrop::{Maildrop, MsgNo, Uid};
+use crate::maildrop::{Item, Maildrop, MsgNo};
 use crate::secret::Secret;
 
 pub(super) const BYE: &str = "Bye.";
@@ -67,10 +67,8 @@ pub struct Login {
 pub struct Body {
     /// Its number in the maildrop.
     pub number: MsgNo,
-    /// Its UID in the folder.
-    pub uid: Uid,
-    /// The size that the maildrop lists, in octets.
-    pub size: u32,
+    /// Which message it is, and the size that the maildrop lists.
+    pub item: Item,
     /// `Some(n)` for TOP: the header and n lines of the body.
     pub lines: Option<u32>,
 }
@@ -96,9 +94,10 @@ pub enum Action {
     /// that breaks off after it started can only be answered by dropping the
     /// connection.
     Retrieve(Body),
-    /// UPDATE state: delete these durably, then [`Session::updated`]. Ascending,
-    /// never empty.
-    Update(Vec<Uid>),
+    /// UPDATE state: delete these durably, and note what this session has delivered,
+    /// then [`Session::updated`]. Ascending; empty where nothing was deleted. A
+    /// session that was never listed has no UPDATE state.
+    Update(Vec<Item>),
     /// Send what was answered and close.
     Close,
 }
@@ -110,7 +109,7 @@ pub enum StateName {
     Authorization,
     /// Logged in.
     Transaction,
-    /// After a QUIT with deletions.
+    /// After QUIT.
     Update,
     /// Nothing more will be answered.
     Closed,
@@ -235,7 +234,7 @@ impl Session {
     /// [`Encoder`](super::body::Encoder).
     pub fn body_starts(&self, body: &Body, out: &mut Vec<u8>) {
         match body.lines {
-            None => response::ok(format_args!("{} octets", body.size), out),
+            None => response::ok(format_args!("{} octets", body.item.size), out),
             Some(_) => response::ok("Top of message follows.", out),
         }
     }
@@ -245,8 +244,8 @@ impl Session {
         response::refuse(refusal, out);
     }
 
-    /// Answers QUIT after the UPDATE state: `+OK` says that all deletions are
-    /// durable.
+    /// Answers QUIT after the UPDATE state: `+OK` says that all deletions and
+    /// deliveries are durable.
     pub fn updated(&mut self, result: Result<(), Refusal>, out: &mut Vec<u8>) -> Action {
         match result {
             Ok(()) => response::ok(BYE, out),

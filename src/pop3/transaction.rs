@@ -156,13 +156,11 @@ impl Transaction {
         }
     }
 
-    /// Without deletions there is no UPDATE state to enter.
+    /// A client that has never asked for the maildrop has nothing to commit.
     fn quit(&mut self, out: &mut Vec<u8>) -> Action {
         match &self.maildrop {
-            Some(maildrop) if maildrop.has_deletions() => {
-                Action::Update(maildrop.deleted().map(|message| message.uid).collect())
-            }
-            _ => {
+            Some(maildrop) => Action::Update(maildrop.deleted().copied().collect()),
+            None => {
                 response::ok(session::BYE, out);
                 Action::Close
             }
@@ -171,11 +169,10 @@ impl Transaction {
 }
 
 fn body(maildrop: &Maildrop, number: MsgNo, lines: Option<u32>) -> Result<Action, Refusal> {
-    let message = maildrop.lookup(number).map_err(refusal)?;
+    let item = *maildrop.lookup(number).map_err(refusal)?;
     Ok(Action::Retrieve(Body {
         number,
-        uid: message.uid,
-        size: message.size,
+        item,
         lines,
     }))
 }

@@ -59,12 +59,43 @@ fn one_file_names_rustls_pemfile() {
 }
 
 #[test]
+fn one_file_is_unsafe() {
+    assert_eq!(naming("src", &["unsafe"]), ["bridge/unacknowledged.rs"]);
+}
+
+#[test]
 fn only_the_metrics_name_prometheus() {
     let others: Vec<_> = naming("src", &["prometheus::"])
         .into_iter()
         .filter(|file| !file.starts_with("metrics"))
         .collect();
     assert!(others.is_empty(), "{others:?}");
+}
+
+#[test]
+fn only_the_store_names_sqlx() {
+    let others: Vec<_> = naming("src", &["sqlx"])
+        .into_iter()
+        .filter(|file| !file.starts_with("store/"))
+        .collect();
+    assert!(others.is_empty(), "{others:?}");
+}
+
+#[test]
+fn the_store_knows_no_protocol_and_no_configuration() {
+    let named = naming(
+        "src/store",
+        &[
+            "crate::pop3",
+            "crate::imap",
+            "crate::bridge",
+            "crate::server",
+            "crate::config",
+            "crate::auth",
+            "SystemTime",
+        ],
+    );
+    assert!(named.is_empty(), "{named:?}");
 }
 
 #[test]

@@ -177,7 +177,7 @@ fn a_known_uid_with_another_date_or_size_makes_the_list_distrusted() {
         change(&mut peer.mailbox().lock().mail[2]);
         peer.mailbox().add(MAIL);
         assert_eq!(poll(&bridge), uidls(OLD, &[1, 2, 3, 4]));
-        wait_for_distrust(&bridge, "another date or size");
+        wait_for_distrust(&bridge, "another date, size or X-GM-MSGID");
     }
 }
 
@@ -280,6 +280,14 @@ fn with_gmails_uidls_the_ids_are_listed_too() {
     assert_eq!(poll(&bridge), expected);
     peer.mailbox().lock().uid_validity += 1;
     assert_eq!(poll(&bridge), expected, "they outlive a UIDVALIDITY");
+    assert!(peer.commands("UID FETCH")[0].contains("X-GM-MSGID"));
+}
+
+#[test]
+fn gmails_ids_are_listed_whatever_the_uidls_are_made_of() {
+    let peer = gmail(Peer::with_mail(2).capability("IMAP4rev1 AUTH=PLAIN X-GM-EXT-1")).start();
+    let bridge = before(&peer, &peer.plain_url(), "");
+    assert_eq!(poll(&bridge).len(), 2);
     assert!(peer.commands("UID FETCH")[0].contains("X-GM-MSGID"));
 }
 

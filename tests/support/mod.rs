@@ -4,6 +4,7 @@
 
 pub mod bridge;
 pub mod certs;
+pub mod clock;
 pub mod cyrus;
 pub mod dovecot;
 pub mod fake_mailbox;
@@ -13,7 +14,10 @@ pub mod imap_peer;
 pub mod mail;
 pub mod net;
 pub mod odd_mail;
+pub mod office;
 pub mod peer_conn;
 pub mod pop3;
+#[allow(dead_code)]
+pub mod postgres;
 pub mod process;
 pub mod tree;

@@ -9,6 +9,9 @@ use std::sync::Arc;
 use super::{MAX_LENGTH, Uidl};
 use crate::maildrop::index::{Uid, UidValidity};
 
+/// Octets of every unique-id that templates leave to the bridge, for ends like `-f2-s4294967295`.
+const RESERVED: usize = 24;
+
 /// The formats with a name: what other servers' POP3 shows, so that a client
 /// that moves from one of them to the bridge downloads nothing twice.
 const PRESETS: [(&str, &str); 5] = [
@@ -75,7 +78,8 @@ impl Format {
     /// # Errors
     /// In words for the person who wrote the configuration: an unknown name or
     /// field, an octet that no unique-id may have, no field that tells
-    /// messages apart, fields that run into each other, or more than 70 octets.
+    /// messages apart, fields that run into each other, or more than 46 octets: 24 of the 70 are
+    /// for what the bridge may have to append.
     pub fn parse(text: &str) -> Result<Self, String> {
         let preset = PRESETS.iter().find(|(name, _)| *name == text);
         let template = match preset {
@@ -93,9 +97,10 @@ impl Format {
         check_unique(&parts)?;
         check_separated(&parts)?;
         let longest: usize = parts.iter().map(Part::longest).sum();
-        if longest > MAX_LENGTH {
+        if longest > MAX_LENGTH - RESERVED {
             return Err(format!(
-                "unique-ids of up to {longest} octets, but POP3 allows {MAX_LENGTH}"
+                "unique-ids of up to {longest} octets, but POP3 allows {MAX_LENGTH}, and {RESERVED} of them are for what tells copies of \
+                 a message and folders apart"
             ));
         }
         Ok(Self {
@@ -106,6 +111,11 @@ impl Format {
     /// Whether the format can only be rendered where the server gives X-GM-MSGID.
     pub fn needs_gm_msgid(&self) -> bool {
         has_field(&self.parts, Field::GmMsgid)
+    }
+
+    /// Whether unique-ids differ where only UIDVALIDITY does.
+    pub fn shows_uid_validity(&self) -> bool {
+        has_field(&self.parts, Field::UidValidity)
     }
 
     /// Writes one message's unique-id. `gm_msgid` is ignored unless

@@ -36,14 +36,19 @@ fn describe(action: &Action) -> String {
         Action::List => "list".to_owned(),
         Action::Retrieve(Body {
             number,
-            uid,
-            size,
+            item,
             lines,
         }) => {
             let lines = lines.map_or("all".to_owned(), |lines| format!("{lines} lines"));
-            format!("retrieve {number} uid {uid} of {size}, {lines}")
+            format!(
+                "retrieve {number} uid {} of {}, {lines}",
+                item.uid, item.size
+            )
         }
-        Action::Update(uids) => format!("delete {uids:?}").replace("Uid", ""),
+        Action::Update(items) => {
+            let uids: Vec<u32> = items.iter().map(|item| item.uid.get()).collect();
+            format!("delete {uids:?}")
+        }
         Action::Close => "close".to_owned(),
     }
 }

@@ -132,8 +132,8 @@ proptest! {
                         let result = result().map(|()| maildrop(&[10, 20, 30, 40, 50]));
                         session.listed(result, &mut out)
                     }
-                    Action::Update(uids) => {
-                        prop_assert!(!uids.is_empty());
+                    Action::Update(items) => {
+                        prop_assert!(items.is_sorted_by(|one, next| one.seq < next.seq));
                         session.updated(result(), &mut out)
                     }
                     Action::Retrieve(body) => {

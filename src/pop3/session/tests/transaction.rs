@@ -123,10 +123,11 @@ fn a_listing_that_the_driver_forgot_comes_before_the_next_answer() {
 #[test]
 fn a_body_is_announced_or_refused() {
     let session = Talk::with_messages(&[100]).session;
+    let number = MsgNo::new(1).unwrap();
+    let item = *maildrop(&[100]).lookup(number).unwrap();
     let body = |lines| Body {
-        number: MsgNo::new(1).unwrap(),
-        uid: Uid::new(10).unwrap(),
-        size: 100,
+        number,
+        item,
         lines,
     };
     let mut out = Vec::new();
@@ -138,13 +139,25 @@ fn a_body_is_announced_or_refused() {
 }
 
 #[test]
-fn quit_without_deletions_updates_nothing() {
+fn quit_before_any_list_closes_at_once() {
     Talk::logged_in(profile()).check("QUIT", &["+OK Bye.", "close"]);
+    // Also where the list could not be had.
+    let mut talk = Talk::logged_in(profile());
+    talk.say("STAT");
+    talk.report(|session, out| session.listed(Err(temporary()), out));
+    talk.seen.clear();
+    talk.check("QUIT", &["+OK Bye.", "close"]);
+}
+
+#[test]
+fn quit_without_deletions_still_waits_for_what_was_delivered() {
     let mut talk = Talk::with_messages(&[100]);
     talk.say("DELE 1");
     talk.say("RSET");
     talk.seen.clear();
-    talk.check("QUIT", &["+OK Bye.", "close"]);
+    talk.check("QUIT", &["delete []"]);
+    talk.report(|session, out| session.updated(Err(temporary()), out));
+    talk.expect(&["-ERR [SYS/TEMP] Later.", "close"]);
 }
 
 #[test]
@@ -157,7 +170,7 @@ fn quit_with_deletions_is_answered_when_they_are_done() {
         talk.say("DELE 3");
         talk.say("DELE 1");
         talk.seen.clear();
-        talk.check("QUIT", &["delete [(10), (30)]"]);
+        talk.check("QUIT", &["delete [10, 30]"]);
         assert_eq!(talk.session.state(), StateName::Update);
         talk.report(|session, out| session.updated(result, out));
         talk.expect(&[expected, "close"]);

@@ -1,0 +1,131 @@
+//! One mailbox as the bridge works on it: where it is, how to get in, and which rules hold.
+//!
+//! Must not know: clients, sessions.
+
+use std::sync::Arc;
+
+use super::Upstream;
+use super::trouble::Trouble;
+use crate::auth::PasswordSource;
+use crate::config;
+use crate::imap::{Connection, Credentials, Nature};
+use crate::policy::{DisposeRule, Rules};
+use crate::secret::Secret;
+use crate::store::MailboxId;
+
+/// The folder that mail arrives in (RFC 3501, 5.1).
+const INBOX: &str = "INBOX";
+
+/// What holds for a mailbox, whoever reads it.
+#[derive(Debug)]
+pub struct Terms {
+    /// The account's name in the configuration; none for a mailbox that is passed through.
+    pub account: Option<String>,
+    /// When messages are hidden, and when they are disposed of.
+    pub rules: Rules,
+    /// How they are disposed of.
+    pub dispose: DisposeRule,
+    /// The folders that are served, the first one first; a name that begins with a backslash is a special use (RFC 6154).
+    pub folders: Vec<String>,
+    /// A folder of the bridge's own into which arrivals are copied and from which they are served.
+    pub hold: Option<String>,
+    /// A header field that names a message's folder, put before each message.
+    pub folder_header: Option<String>,
+}
+
+/// No rules: nothing is ever disposed of.
+impl Default for Terms {
+    fn default() -> Self {
+        Self {
+            account: None,
+            rules: Rules::default(),
+            dispose: DisposeRule::default(),
+            folders: vec![INBOX.to_owned()],
+            hold: None,
+            folder_header: None,
+        }
+    }
+}
+
+impl Terms {
+    /// Of a configured account.
+    pub fn of_account(account: &config::Account) -> Self {
+        Self {
+            account: Some(account.name.clone()),
+            rules: account.rules.clone(),
+            dispose: account.dispose.clone(),
+            folders: account.folders.clone(),
+            hold: account.hold.clone(),
+            folder_header: account.folder_header.clone(),
+        }
+    }
+
+    /// Of the mailboxes that are passed through to an upstream.
+    pub fn of_upstream(upstream: &config::Upstream) -> Self {
+        Self {
+            account: None,
+            rules: upstream.rules.clone(),
+            dispose: upstream.dispose.clone(),
+            folders: vec![INBOX.to_owned()],
+            hold: None,
+            folder_header: None,
+        }
+    }
+}
+
+/// Where the password comes from.
+#[derive(Clone)]
+pub(super) enum Password {
+    /// The POP3 client presented it.
+    Presented(Secret),
+    /// The configuration says where it is; read anew for each connection, as it may be changed there.
+    Configured(Arc<PasswordSource>),
+}
+
+/// See the module.
+#[derive(Clone)]
+pub(super) struct Account {
+    pub(super) upstream: Arc<Upstream>,
+    pub(super) terms: Arc<Terms>,
+    pub(super) mailbox: MailboxId,
+    pub(super) login: String,
+    pub(super) password: Password,
+}
+
+impl Account {
+    /// A logged-in connection.
+    pub(super) async fn open(&self) -> Result<Connection, Trouble> {
+        open(&self.upstream, &self.login, &self.password).await
+    }
+
+    /// Whether the bridge can get in whenever it likes.
+    pub(super) fn is_configured(&self) -> bool {
+        matches!(self.password, Password::Configured(_))
+    }
+}
+
+/// A logged-in connection for whoever has no mailbox yet.
+pub(super) async fn open(
+    upstream: &Upstream,
+    login: &str,
+    password: &Password,
+) -> Result<Connection, Trouble> {
+    let secret = match password {
+        Password::Presented(secret) => secret.clone(),
+        Password::Configured(source) => {
+            let read = source.read();
+            read.map_err(|error| Trouble::Password(error.to_string()))?
+        }
+    };
+    let credentials = Credentials {
+        user: login.to_owned(),
+        password: secret,
+    };
+    upstream.endpoint.open(&credentials).await.map_err(|error| {
+        let configured = matches!(password, Password::Configured(_));
+        match error.nature() {
+            Nature::Credentials if configured => Trouble::Account(error),
+            _ => Trouble::Upstream(error),
+        }
+    })
+}

@@ -1,0 +1,238 @@
+//! Carries out what was written down: disposals and flags, each on the very message that was meant.
+//!
+//! Everything here may be done again after a crash at any point: the identity of each message is asked for at the moment of acting, and what is
+//! gone already is done. Must not know: why messages are to go, POP3.
+
+use std::collections::{HashMap, HashSet};
+
+use tracing::{error, info, warn};
+
+use super::account::Account;
+use super::accounts::Accounts;
+use super::clock;
+use super::due::is_needed;
+use super::known::Known;
+use super::readers::Readers;
+use super::tend::TURN;
+use super::trouble::Trouble;
+use crate::imap::{Acted, Connection, Destinations, Error, Nature, Target};
+use crate::maildrop::{Seq, SeqSet, Uid, UidValidity};
+use crate::metrics::DisposalOutcome;
+use crate::policy::Action;
+use crate::store::{FolderId, Intent};
+
+/// The first pause after a failure, in seconds; each further one is twice as long.
+const FIRST_PAUSE: i64 = 60;
+/// The longest pause, in seconds.
+const LONGEST_PAUSE: i64 = 6 * 60 * 60;
+
+/// What was done.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Done {
+    /// Messages that are not in their folder any more.
+    pub(super) disposed: usize,
+    /// Messages that got a flag.
+    pub(super) flagged: usize,
+    /// Messages that could not be dealt with and will be tried again.
+    pub(super) failed: usize,
+}
+
+/// What belongs together: one action on one folder under one UIDVALIDITY.
+type Group = (FolderId, UidValidity, Action);
+
+/// Carries out what is pending for the mailbox. The caller holds its gate and, between instances, its turn.
+///
+/// # Errors
+/// The store's, and an upstream that cannot be reached. What only concerns some of the messages is written down with them.
+pub(super) async fn act(
+    accounts: &Accounts,
+    account: &Account,
+    connection: &mut Option<Connection>,
+    known: &Known,
+    readers: &Readers,
+    withheld: &SeqSet,
+) -> Result<Done, Trouble> {
+    let now = clock::now();
+    let mut groups: HashMap<Group, Vec<Intent>> = HashMap::new();
+    for intent in accounts.store.intents(account.mailbox).await? {
+        if is_resting(&intent, now) || must_wait(&intent, known, readers, account, withheld) {
+            continue;
+        }
+        let new = &intent.new;
+        let group = (new.folder, new.uid_validity, new.action.clone());
+        groups.entry(group).or_default().push(intent);
+    }
+    let mut done = Done::default();
+    for ((folder, uid_validity, action), intents) in groups {
+        // Prolonged, so that no other instance begins with the same.
+        if !accounts
+            .store
+            .turn(account.mailbox, &accounts.holder, TURN)
+            .await?
+        {
+            break;
+        }
+        let name = known.folders.iter().find(|known| known.id == folder);
+        let Some(name) = name.map(|folder| folder.name.as_str()) else {
+            continue; // the folder is not served at the moment
+        };
+        // Opened only where there is something to do.
+        let open = match connection.take().filter(Connection::is_clean) {
+            Some(open) => open,
+            None => account.open().await?,
+        };
+        let open = connection.insert(open);
+        let outcome = one_group(
+            accounts,
+            account,
+            open,
+            name,
+            uid_validity,
+            &action,
+            &intents,
+        );
+        let group = outcome.await?;
+        done.disposed += group.disposed;
+        done.flagged += group.flagged;
+        done.failed += group.failed;
+    }
+    Ok(done)
+}
+
+async fn one_group(
+    accounts: &Accounts,
+    account: &Account,
+    connection: &mut Connection,
+    folder: &str,
+    uid_validity: UidValidity,
+    action: &Action,
+    intents: &[Intent],
+) -> Result<Done, Trouble> {
+    let store = &accounts.store;
+    let rule = &account.terms.dispose;
+    let to = Destinations::from(rule);
+    let targets: Vec<Target> = intents.iter().map(target).collect();
+    let mut acted = Acted::default();
+    let outcome = async {
+        let plan = connection.plan(action, &to).await?;
+        connection
+            .act(folder, uid_validity, &targets, &plan, &mut acted)
+            .await
+    };
+    let failure = outcome.await.err();
+    let ids = |uids: &[Uid]| -> Vec<i64> {
+        let uids: HashSet<&Uid> = uids.iter().collect();
+        let chosen = intents
+            .iter()
+            .filter(|intent| uids.contains(&intent.new.uid));
+        chosen.map(|intent| intent.id).collect()
+    };
+    let now = clock::now();
+    let finished = ids(&acted.done);
+    let gone: Vec<(FolderId, Seq)> = match action.takes_away() {
+        true => {
+            let finished: HashSet<&i64> = finished.iter().collect();
+            let chosen = intents
+                .iter()
+                .filter(|intent| finished.contains(&intent.id));
+            chosen
+                .map(|intent| (intent.new.folder, intent.new.seq))
+                .collect()
+        }
+        false => Vec::new(),
+    };
+    if !finished.is_empty() {
+        let version = store
+            .intents_done(account.mailbox, &finished, &gone, now)
+            .await?;
+        if let Some(version) = version {
+            accounts.took_away(account, &gone, version, now).await;
+        }
+    }
+    let metrics = &accounts.metrics;
+    let upstream = &account.upstream.name;
+    metrics.disposals(DisposalOutcome::Done, acted.done.len() as u64);
+    if !acted.done.is_empty() {
+        info!(upstream, folder, %action, messages = acted.done.len(), "done upstream");
+    }
+    if !acted.mismatched.is_empty() {
+        error!(
+            upstream, folder, %action, messages = acted.mismatched.len(),
+            "not touched: these UIDs name other messages than the ones that were meant"
+        );
+        metrics.disposals(DisposalOutcome::Cancelled, acted.mismatched.len() as u64);
+        let why = "another message has this UID now";
+        store
+            .intents_cancelled(&ids(&acted.mismatched), why, now)
+            .await?;
+    }
+    // Done before a crash that kept it from being written down, or taken away by somebody else. Should it be there again (a folder that
+    // blinked), the rules find it due again.
+    let absent = ids(&acted.absent);
+    store
+        .intents_cancelled(&absent, "the message was not there", now)
+        .await?;
+    let mut done = Done::default();
+    match action.takes_away() {
+        true => done.disposed = acted.done.len(),
+        false => done.flagged = acted.done.len(),
+    }
+    let Some(failure) = failure else {
+        return Ok(done);
+    };
+    let left = intents.iter().map(|intent| intent.id);
+    let cancelled = ids(&acted.mismatched);
+    let over: HashSet<&i64> = finished.iter().chain(&cancelled).chain(&absent).collect();
+    let left: Vec<i64> = left.filter(|id| !over.contains(id)).collect();
+    warn!(upstream, folder, %action, messages = left.len(), error = %failure, "not done upstream; it will be tried again");
+    metrics.disposals(DisposalOutcome::Failed, left.len() as u64);
+    store
+        .intents_failed(&left, &failure.to_string(), now)
+        .await?;
+    done.failed = left.len();
+    match failure.nature() {
+        // The next group would fare no better.
+        _ if failure.is_lost_connection() => Err(failure.into()),
+        Nature::Temporary if matches!(failure, Error::Timeout(_)) => Err(failure.into()),
+        _ => Ok(done),
+    }
+}
+
+fn target(intent: &Intent) -> Target {
+    Target {
+        uid: intent.new.uid,
+        size: intent.new.size,
+        internal_date: intent.new.internal_date,
+        gm_msgid: intent.new.gm_msgid,
+    }
+}
+
+/// Whether it failed so recently that it is not tried yet.
+fn is_resting(intent: &Intent, now: i64) -> bool {
+    let Some(tried_at) = intent.tried_at.filter(|_| intent.attempts > 0) else {
+        return false;
+    };
+    let doublings = u32::try_from(intent.attempts - 1).unwrap_or(0).min(10);
+    let pause = (FIRST_PAUSE << doublings).min(LONGEST_PAUSE);
+    now < tried_at + pause
+}
+
+/// Whether a message may not be taken away now: since the intent was written down a client may have been added or reset.
+fn must_wait(
+    intent: &Intent,
+    known: &Known,
+    readers: &Readers,
+    account: &Account,
+    withheld: &SeqSet,
+) -> bool {
+    if !intent.new.action.takes_away() {
+        return false;
+    }
+    let contents = &known.contents;
+    let position = contents.position_of(intent.new.seq);
+    match position.and_then(|position| contents.items.get(position)) {
+        Some(item) => is_needed(item, readers, &account.terms, withheld),
+        // Not listed any more: acting finds that it is gone.
+        None => false,
+    }
+}

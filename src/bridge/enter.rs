@@ -1,0 +1,223 @@
+//! Who logs in: a client with a password of its own, or somebody with the mailbox's own password.
+//!
+//! Must not know: how a refusal is spelled, sockets.
+
+use std::sync::Arc;
+
+use tracing::warn;
+
+use super::account::{Account, Password, open};
+use super::mailbox::Mailbox;
+use super::pulse::Pulse;
+use super::readers::{DEFAULT, settings};
+use super::seat::Seat;
+use super::trouble::Trouble;
+use super::{Bridge, Configured, Terms, Upstream, clock};
+use crate::auth::LoginName;
+use crate::auth::name::normalized;
+use crate::config::ClientSettings;
+use crate::imap::{Connection, Nature};
+use crate::pop3::Login;
+use crate::store::{Client, NewClient, StoreError};
+
+/// Why nobody got in.
+pub(super) enum Barred {
+    /// The name belongs to no upstream and no client.
+    NoUpstream,
+    /// The bridge knows the client, and this is not its password.
+    WrongPassword,
+    /// The upstream does not accept user and password.
+    Rejected {
+        /// The upstream's name.
+        upstream: String,
+        /// What it said.
+        trouble: Trouble,
+    },
+    /// Another session of the same client is there.
+    InUse,
+    /// The name cannot be one: it is too long.
+    BadName,
+    /// Nobody could find out.
+    Unknown(Trouble),
+}
+
+impl<T: Into<Trouble>> From<T> for Barred {
+    fn from(trouble: T) -> Self {
+        Self::Unknown(trouble.into())
+    }
+}
+
+/// The longest name that is kept, in octets.
+const LONGEST_NAME: usize = 320;
+
+impl Bridge {
+    /// Lets a client in, with its maildrop locked.
+    pub(super) async fn enter(&self, login: &Login, pulse: &Arc<Pulse>) -> Result<Mailbox, Barred> {
+        // A client of the operator's may be called anything, so that its name is never taken apart.
+        let whole = LoginName::parse(&login.user, None).map_err(|_| Barred::NoUpstream)?;
+        if whole.mailbox.len() > LONGEST_NAME {
+            return Err(Barred::BadName);
+        }
+        if let Some(client) = self.store().client_by_login(&whole.mailbox).await?
+            && client.named
+        {
+            return self.enter_named(client, login, whole.recent, pulse).await;
+        }
+        let found = self
+            .router
+            .log_in(&login.user, |upstream| upstream.separator);
+        let Some((upstream, name)) = found else {
+            // As long as for a client that exists.
+            self.verifier.nobody(&login.password).await;
+            return Err(Barred::NoUpstream);
+        };
+        let password = Password::Presented(login.password.clone());
+        let connection = open(upstream, &name.mailbox, &password).await;
+        let connection = connection.map_err(|trouble| match trouble {
+            Trouble::Upstream(ref error) if error.nature() == Nature::Credentials => {
+                Barred::Rejected {
+                    upstream: upstream.name.clone(),
+                    trouble,
+                }
+            }
+            trouble => Barred::Unknown(trouble),
+        })?;
+        let client = self.enrolled(upstream, &name).await?;
+        let account = Account {
+            upstream: Arc::clone(upstream),
+            terms: self.terms(upstream, &name.mailbox),
+            mailbox: client.mailbox,
+            login: name.mailbox.clone(),
+            password,
+        };
+        self.seat(client, account, Some(connection), name.recent, pulse)
+            .await
+    }
+
+    async fn enter_named(
+        &self,
+        client: Client,
+        login: &Login,
+        recent: bool,
+        pulse: &Arc<Pulse>,
+    ) -> Result<Mailbox, Barred> {
+        let fits = match &client.password {
+            Some(stored) => self.verifier.verify(stored, &login.password).await,
+            None => false,
+        };
+        if !fits {
+            return Err(Barred::WrongPassword);
+        }
+        let configured = client
+            .account
+            .as_ref()
+            .and_then(|name| self.configured.get(name));
+        let Some(configured) = configured else {
+            let account = client.account.as_deref().unwrap_or_default();
+            let words = format!("no [account.{account}] is configured any more");
+            return Err(Barred::Unknown(Trouble::Settings(words)));
+        };
+        let account = self.account_of(configured).await?;
+        if account.mailbox != client.mailbox {
+            let words = format!(
+                "{}: [account.{}] is another mailbox now than when the client was added; remove the client and add it again",
+                client.login, configured.name
+            );
+            return Err(Barred::Unknown(Trouble::Settings(words)));
+        }
+        self.seat(client, account, None, recent, pulse).await
+    }
+
+    async fn seat(
+        &self,
+        client: Client,
+        account: Account,
+        connection: Option<Connection>,
+        recent: bool,
+        pulse: &Arc<Pulse>,
+    ) -> Result<Mailbox, Barred> {
+        let settings = settings(&client)?;
+        let lock = self
+            .locks
+            .acquire(client.id, pulse)
+            .await?
+            .ok_or(Barred::InUse)?;
+        // Read again: only now nobody else changes it.
+        let client = self
+            .store()
+            .client_by_login(&client.login)
+            .await?
+            .ok_or_else(|| {
+                Trouble::Settings(format!("{} was removed in this moment", client.login))
+            })?;
+        let marks = self.accounts.marks.of(self.store(), &client).await?;
+        self.last_seen.note(client.id, clock::now());
+        let seat = Seat::new(client, settings, &account.terms.rules, marks, recent, lock);
+        Ok(Mailbox::new(
+            Arc::clone(&self.accounts),
+            account,
+            seat,
+            connection,
+        ))
+    }
+
+    /// What holds for a mailbox: the rules of the account that it is, even if somebody comes with the mailbox's own password.
+    fn terms(&self, upstream: &Upstream, login: &str) -> Arc<Terms> {
+        let (key, login) = (upstream.key(), normalized(login));
+        let account = self
+            .configured
+            .values()
+            .find(|account| account.normalized == login && account.upstream.key() == key);
+        Arc::clone(account.map_or(&upstream.terms, |account| &account.terms))
+    }
+
+    /// The client with this name, made known at its first successful log-in.
+    async fn enrolled(&self, upstream: &Upstream, name: &LoginName) -> Result<Client, Barred> {
+        let mailbox_login = normalized(&name.mailbox);
+        let login = name.canonical(upstream.separator);
+        loop {
+            if let Some(client) = self.store().client_by_login(&login).await? {
+                return Ok(client);
+            }
+            let now = clock::now();
+            let endpoint = upstream.key();
+            let mailbox = self.store().mailbox(&endpoint, &mailbox_login, now).await?;
+            let new = NewClient {
+                mailbox: mailbox.id,
+                login: login.clone(),
+                name: name.client.clone().unwrap_or_else(|| DEFAULT.to_owned()),
+                named: false,
+                account: None,
+                password: None,
+                settings: ClientSettings::default().to_json(),
+            };
+            match self.store().add_client(&new, now).await {
+                Ok(client) => return Ok(client),
+                // Another session or instance was faster.
+                Err(StoreError::Taken(_)) => {
+                    warn!("a client was made known twice at the same time")
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    /// A configured account as sessions and the sweeper work on it.
+    pub(super) async fn account_of(&self, configured: &Configured) -> Result<Account, Trouble> {
+        let mailbox = self
+            .store()
+            .mailbox(
+                &configured.upstream.key(),
+                &configured.normalized,
+                clock::now(),
+            )
+            .await?;
+        Ok(Account {
+            upstream: Arc::clone(&configured.upstream),
+            terms: Arc::clone(&configured.terms),
+            mailbox: mailbox.id,
+            login: configured.login.clone(),
+            password: Password::Configured(Arc::clone(&configured.password)),
+        })
+    }
+}

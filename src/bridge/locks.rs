@@ -1,0 +1,204 @@
+//! One session per client at a time (RFC 1939, section 4: the exclusive lock on the maildrop).
+//!
+//! In this process a table says who holds which; between instances the store does, by leases. A session without progress for half a minute
+//! gives its lock up when its client comes back: a phone that lost its network shall not be locked out by its own dead connection.
+//! Must not know: what sessions do.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tracing::{info, warn};
+
+use super::pulse::Pulse;
+use crate::store::{ClientId, Lease, Store, StoreError};
+
+/// Without progress for so long a session has to give way to its own client.
+const STALE: Duration = Duration::from_secs(30);
+/// So long a session is waited for that may have ended a moment ago: a client that hangs up and comes back at once is no second one.
+const MOMENT: Duration = Duration::from_millis(500);
+/// So long a session that was told to end may take.
+const FAREWELL: Duration = Duration::from_secs(5);
+
+/// See the module.
+pub(super) struct Locks {
+    held: Mutex<HashMap<ClientId, Held>>,
+    store: Store,
+    /// Names this process among the instances.
+    holder: String,
+}
+
+struct Held {
+    pulse: Arc<Pulse>,
+    /// Dropped when the lock is free.
+    freed: watch::Sender<()>,
+    /// None while the store is asked.
+    lease: Option<Lease>,
+}
+
+/// A client's maildrop is locked while this lives.
+pub(super) struct Lock {
+    locks: Arc<Locks>,
+    lease: Lease,
+    is_released: bool,
+}
+
+impl Locks {
+    pub(super) fn new(store: Store, holder: String) -> Self {
+        Self {
+            held: Mutex::default(),
+            store,
+            holder,
+        }
+    }
+
+    /// Locks a client's maildrop for the session with this pulse; `None` where another session has it.
+    pub(super) async fn acquire(
+        self: &Arc<Self>,
+        client: ClientId,
+        pulse: &Arc<Pulse>,
+    ) -> Result<Option<Lock>, StoreError> {
+        if !self.reserve(client, pulse).await {
+            return Ok(None);
+        }
+        // Should this future be dropped, what was reserved is free again.
+        let mut reserved = Reserved {
+            locks: self,
+            client: Some(client),
+        };
+        let stale = i64::try_from(STALE.as_secs()).unwrap_or(i64::MAX);
+        let lease = self.store.acquire(client, &self.holder, stale).await?;
+        let Some(lease) = lease else {
+            return Ok(None);
+        };
+        reserved.client = None;
+        if let Some(held) = self.table().get_mut(&client) {
+            held.lease = Some(lease.clone());
+        }
+        Ok(Some(Lock {
+            locks: Arc::clone(self),
+            lease,
+            is_released: false,
+        }))
+    }
+
+    /// Tells the store that the leases are still wanted; sessions whose lease was lost are ended.
+    pub(super) async fn renew(&self) {
+        if !self.store.is_shared() {
+            return;
+        }
+        let held: Vec<(Lease, i64)> = self
+            .table()
+            .values()
+            .filter_map(|held| {
+                let idle = i64::try_from(held.pulse.still_for().as_secs()).unwrap_or(i64::MAX);
+                Some((held.lease.clone()?, idle))
+            })
+            .collect();
+        if held.is_empty() {
+            return;
+        }
+        match self.store.renew(&held).await {
+            Ok(lost) => {
+                for lease in lost {
+                    info!("a session has lost its maildrop to another instance and ends");
+                    if let Some(held) = self.table().get(&lease.client) {
+                        held.pulse.end();
+                    }
+                }
+            }
+            Err(error) => warn!(%error, "the locks on maildrops could not be renewed"),
+        }
+    }
+
+    async fn reserve(&self, client: ClientId, pulse: &Arc<Pulse>) -> bool {
+        let mut freed = match self.try_reserve(client, pulse) {
+            Ok(()) => return true,
+            Err(freed) => freed,
+        };
+        // A session that has just ended may still be on its way out.
+        let mut patience = MOMENT;
+        if self.give_way(client) {
+            info!("a session without progress gives way to a new one of the same client");
+            patience = FAREWELL;
+        }
+        // An error says that it is free, too: who held the other end is gone.
+        let _ = tokio::time::timeout(patience, freed.changed()).await;
+        self.try_reserve(client, pulse).is_ok()
+    }
+
+    /// Takes the lock if it is free; else gives what tells when it is.
+    fn try_reserve(&self, client: ClientId, pulse: &Arc<Pulse>) -> Result<(), watch::Receiver<()>> {
+        match self.table().entry(client) {
+            Entry::Vacant(free) => {
+                free.insert(Held {
+                    pulse: Arc::clone(pulse),
+                    freed: watch::Sender::new(()),
+                    lease: None,
+                });
+                Ok(())
+            }
+            Entry::Occupied(taken) => Err(taken.get().freed.subscribe()),
+        }
+    }
+
+    /// Ends the session that holds the lock if nobody needs it any more.
+    fn give_way(&self, client: ClientId) -> bool {
+        let table = self.table();
+        let stale = table
+            .get(&client)
+            .filter(|held| held.pulse.gives_way(STALE));
+        stale.inspect(|held| held.pulse.end()).is_some()
+    }
+
+    fn free(&self, client: ClientId) {
+        // Who waits for it sees that the sender is gone.
+        self.table().remove(&client);
+    }
+
+    fn table(&self) -> MutexGuard<'_, HashMap<ClientId, Held>> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+struct Reserved<'a> {
+    locks: &'a Locks,
+    /// None when it is a lock by now.
+    client: Option<ClientId>,
+}
+
+impl Drop for Reserved<'_> {
+    fn drop(&mut self) {
+        if let Some(client) = self.client {
+            self.locks.free(client);
+        }
+    }
+}
+
+impl Lock {
+    /// What the store wants to see at QUIT.
+    pub(super) fn lease(&self) -> &Lease {
+        &self.lease
+    }
+
+    /// Gives the maildrop up, and waits until other instances can see it: the client may come back to one of them at once.
+    pub(super) async fn release(mut self) {
+        if self.locks.store.is_shared() {
+            self.is_released = true;
+            // One that cannot be given back ends by itself.
+            let _ = self.locks.store.release(&self.lease).await;
+        }
+    }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        self.locks.free(self.lease.client);
+        if self.locks.store.is_shared() && !self.is_released {
+            let (store, lease) = (self.locks.store.clone(), self.lease.clone());
+            tokio::spawn(async move { store.release(&lease).await });
+        }
+    }
+}

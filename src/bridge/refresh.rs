@@ -1,0 +1,247 @@
+//! Comparing what is known of a mailbox with what the upstream says, and writing down the difference.
+//!
+//! Must not know: sessions, who asked.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use tracing::{Instrument as _, warn};
+
+use super::account::Account;
+use super::accounts::{Accounts, Opened};
+use super::clock;
+use super::doubt::{is_confirmed_by, is_doubtful};
+use super::hold::{Turn, linked_by_traits};
+use super::known::{Known, Names};
+use super::losses;
+use super::trouble::Trouble;
+use crate::imap::{Connection, Error, Listed, refresh};
+use crate::maildrop::{Circumstances, Index, Reconciled, Seq, Uid, reconcile};
+use crate::metrics::IndexLookup;
+use crate::store::StoreError;
+
+/// Other instances may list the same mailbox in the same second; each attempt starts from what the one before has written.
+const ATTEMPTS: usize = 8;
+
+/// How new messages of a folder are known that the mailbox has in another folder already, beside Gmail's ids.
+pub(super) enum Links {
+    /// They are not.
+    None,
+    /// By date and size, where these fit one message only.
+    Traits,
+    /// As the upstream has said.
+    These(HashMap<Uid, (Seq, Box<str>)>),
+}
+
+impl Accounts {
+    /// What is in the mailbox now. The caller holds its gate.
+    pub(super) async fn refresh_now(
+        &self,
+        account: &Account,
+        connection: Option<Connection>,
+        turn: Turn,
+    ) -> Result<Opened, Trouble> {
+        let (mut connection, fresh) = match connection.filter(Connection::is_clean) {
+            Some(connection) => (connection, false),
+            None => (account.open().await?, true),
+        };
+        let refreshed = self.refresh_all(account, &mut connection, turn).await;
+        let known = match refreshed {
+            Err(trouble) if !fresh && trouble.is_lost_connection() => {
+                connection = account.open().await?;
+                self.refresh_all(account, &mut connection, turn).await?
+            }
+            refreshed => refreshed?,
+        };
+        Ok(Opened { connection, known })
+    }
+
+    pub(super) async fn refresh(
+        &self,
+        account: &Account,
+        connection: Option<Connection>,
+    ) -> Result<Opened, Trouble> {
+        let _turn = self.gate(account.mailbox).await;
+        self.refresh_now(account, connection, Turn::ToTake).await
+    }
+
+    async fn refresh_all(
+        &self,
+        account: &Account,
+        connection: &mut Connection,
+        turn: Turn,
+    ) -> Result<Arc<Known>, Trouble> {
+        let names = self.folder_names(account, connection).await?;
+        for _ in 0..ATTEMPTS {
+            match self.refresh_once(account, connection, &names, turn).await {
+                // Another instance was faster: what it has written is compared anew.
+                Err(Trouble::Store(StoreError::Conflict)) => {
+                    self.known.invalidate(&account.mailbox).await;
+                }
+                outcome => return outcome,
+            }
+        }
+        Err(StoreError::Conflict.into())
+    }
+
+    async fn refresh_once(
+        &self,
+        account: &Account,
+        connection: &mut Connection,
+        names: &Names,
+        turn: Turn,
+    ) -> Result<Arc<Known>, Trouble> {
+        let mut known = self.known(account, names).await?;
+        for at in known.served() {
+            known = self
+                .refresh_folder(account, connection, &known, at, &Links::None)
+                .await?;
+        }
+        Box::pin(self.hold(account, connection, known, turn)).await
+    }
+
+    pub(super) async fn refresh_folder(
+        &self,
+        account: &Account,
+        connection: &mut Connection,
+        known: &Arc<Known>,
+        at: usize,
+        links: &Links,
+    ) -> Result<Arc<Known>, Trouble> {
+        let Some(folder) = known.folders.get(at) else {
+            return Ok(Arc::clone(known));
+        };
+        let index = self.index(account, connection, known, at).await?;
+        if folder
+            .index
+            .as_ref()
+            .is_some_and(|was| Arc::ptr_eq(was, &index))
+        {
+            return Ok(Arc::clone(known));
+        }
+        let mut linked = known.linked(at, &index);
+        match links {
+            Links::None => {}
+            Links::Traits => linked.extend(linked_by_traits(known, &index)),
+            Links::These(these) => linked.extend(these.clone()),
+        }
+        let mut headers = None;
+        let newer = loop {
+            let circumstances = Circumstances {
+                now: clock::now(),
+                next_seq: known.next_seq,
+                format: &account.upstream.uidl,
+                suffix: &folder.suffix,
+                headers: headers.as_ref(),
+                linked: &linked,
+            };
+            match reconcile(folder.register.as_deref(), &index, &circumstances) {
+                Reconciled::Unchanged => {
+                    let mut newer = Known::clone(known);
+                    if let Some(folder) = newer.folders.get_mut(at) {
+                        folder.index = Some(index);
+                    }
+                    break newer;
+                }
+                Reconciled::NeedHeaders(uids) => {
+                    headers = Some(connection.header_hashes(&uids).await?);
+                }
+                Reconciled::Changed { register, delta } => {
+                    if delta.regenerated {
+                        warn!(
+                            upstream = account.upstream.name,
+                            folder = folder.name,
+                            known_again = delta.moved.len() + delta.back.len(),
+                            new = delta.new.len(),
+                            "the folder's UIDs mean other messages now; known ones keep their unique-ids"
+                        );
+                    }
+                    let store = &self.store;
+                    let version = store
+                        .apply(
+                            account.mailbox,
+                            folder.id,
+                            known.version,
+                            &delta,
+                            clock::now(),
+                        )
+                        .await?;
+                    let newer =
+                        known.with(&account.terms, at, Arc::new(*register), &delta, version);
+                    let told = losses::tell(self, account, known, &newer, &delta.gone).await;
+                    if let Err(trouble) = told {
+                        warn!(%trouble, "who has lost messages could not be found out");
+                    }
+                    break newer;
+                }
+            }
+        };
+        let newer = Arc::new(newer);
+        self.remember(account.mailbox, &newer).await;
+        Ok(newer)
+    }
+
+    /// The folder's index as the upstream gives it now, believed.
+    async fn index(
+        &self,
+        account: &Account,
+        connection: &mut Connection,
+        known: &Known,
+        at: usize,
+    ) -> Result<Arc<Index>, Trouble> {
+        let Some(folder) = known.folders.get(at) else {
+            return Err(Error::Protocol("a folder that is not served").into());
+        };
+        let was = folder.index.clone();
+        let mut listed = refresh(connection, &folder.name, was.clone())
+            .await
+            .map_err(Trouble::from);
+        if was.is_some() && listed.as_ref().is_err_and(Trouble::is_unreadable) {
+            // Should the difference itself be what cannot be read, a whole list may be.
+            *connection = account.open().await?;
+            listed = refresh(connection, &folder.name, None)
+                .await
+                .map_err(Trouble::from);
+        }
+        let (index, how) = listed?;
+        if let Listed::Distrusted(reason) = how {
+            warn!(
+                upstream = account.upstream.name,
+                reason, "what was known of the folder is not believed; listed it again"
+            );
+        }
+        self.metrics.index_lookup(match how {
+            Listed::Cold => IndexLookup::Cold,
+            Listed::Hit => IndexLookup::Hit,
+            Listed::Delta => IndexLookup::Delta,
+            Listed::Distrusted(_) => IndexLookup::Relist,
+        });
+        if account.upstream.uidl.needs_gm_msgid() && index.gm_msgids.is_none() {
+            return Err(Trouble::NoGmMsgid);
+        }
+        if was.is_some_and(|was| is_doubtful(&was, &index)) {
+            confirm(account, &folder.name, &index).await?;
+        }
+        Ok(index)
+    }
+}
+
+/// What one connection says and is hard to believe is asked again on another one.
+async fn confirm(account: &Account, folder: &str, index: &Index) -> Result<(), Trouble> {
+    let second = async {
+        let mut second = account.open().await?;
+        let (again, _) = refresh(&mut second, folder, None).await?;
+        tokio::spawn(second.logout().in_current_span());
+        Ok::<_, Trouble>(again)
+    };
+    let why = match second.await {
+        Ok(again) if is_confirmed_by(index, &again) => return Ok(()),
+        Ok(_) => "much of the folder was gone, but not on a second connection",
+        Err(trouble) => {
+            warn!(upstream = account.upstream.name, %trouble, "the second connection failed");
+            // Nothing that another attempt on the first one would help.
+            "much of the folder was gone, and a second connection could not confirm it"
+        }
+    };
+    Err(Error::Inconsistent(why).into())
+}

@@ -1,0 +1,157 @@
+//! The background: looks after the mailboxes whose credentials the bridge has, and writes down when clients were last seen.
+//!
+//! Must not know: what is due, how it is done.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::{MissedTickBehavior, interval};
+use tracing::warn;
+
+use super::losses::losses_before;
+use super::office::stored;
+use super::readers::Readers;
+use super::tend::Care;
+use super::trouble::Trouble;
+use super::{Bridge, Terms, clock, told};
+use crate::store::{ClientId, KEPT_FOR, MailboxId};
+
+/// How often last-seen times and leases are written.
+const BEAT: Duration = Duration::from_secs(10);
+/// How often old things are forgotten.
+const PRUNE: Duration = Duration::from_secs(24 * 60 * 60);
+/// In seconds.
+const DAY: i64 = 24 * 60 * 60;
+
+/// Times at which clients were seen and that are not in the store yet: a poll without news writes nothing itself.
+#[derive(Default)]
+pub(super) struct LastSeen(Mutex<HashMap<ClientId, i64>>);
+
+impl LastSeen {
+    /// Notes a log-in.
+    pub(super) fn note(&self, client: ClientId, now: i64) {
+        let mut times = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        times.insert(client, now);
+    }
+
+    fn take(&self) -> Vec<(ClientId, i64)> {
+        let mut times = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        times.drain().collect()
+    }
+}
+
+impl Bridge {
+    /// Works in the background until `shutdown` turns true, and then writes what is left to write.
+    pub async fn tend(self: Arc<Self>, mut shutdown: watch::Receiver<bool>) {
+        let mut beat = interval(BEAT);
+        let mut sweep = interval(self.limits.sweep_interval);
+        let mut prune = interval(PRUNE);
+        for ticks in [&mut beat, &mut sweep, &mut prune] {
+            ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        }
+        let mut sweeping = None;
+        let mut watching = JoinSet::new();
+        for account in self.configured.values() {
+            if account.terms.hold.is_some() {
+                watching.spawn(Arc::clone(&self).watch(account.name.clone()));
+            }
+        }
+        loop {
+            tokio::select! {
+                () = told(&mut shutdown) => break,
+                _ = beat.tick() => self.beat().await,
+                _ = prune.tick() => {
+                    tokio::spawn(Arc::clone(&self).prune());
+                }
+                _ = sweep.tick() => {
+                    // The last one may still be at work on a slow upstream.
+                    if sweeping.as_ref().is_none_or(tokio::task::JoinHandle::is_finished) {
+                        sweeping = Some(tokio::spawn(Arc::clone(&self).sweep()));
+                    }
+                }
+            }
+        }
+        if let Some(sweeping) = sweeping {
+            // What it was about to do is written down and is done after the next start.
+            sweeping.abort();
+        }
+        watching.abort_all();
+        self.beat().await;
+    }
+
+    async fn beat(&self) {
+        let seen = self.last_seen.take();
+        if !seen.is_empty()
+            && let Err(error) = self.accounts.store.seen(&seen).await
+        {
+            warn!(%error, "the times at which clients were last seen are not written");
+        }
+        self.locks.renew().await;
+    }
+
+    /// Forgets what nobody needs any more.
+    async fn prune(self: Arc<Self>) {
+        // A day later than registers in memory forget it, so that both never differ.
+        let now = clock::now() - DAY;
+        let pruned = async {
+            for mailbox in self.store().prunable(now).await? {
+                let losses = self.losses_before(mailbox, now - KEPT_FOR).await?;
+                self.store().prune(mailbox, &losses, now).await?;
+            }
+            Ok::<_, Trouble>(())
+        };
+        if let Err(trouble) = pruned.await {
+            warn!(%trouble, "what nobody needs any more was not forgotten; it will be tried again tomorrow");
+        }
+        if let Err(trouble) = self.warn_of_expiry().await {
+            warn!(%trouble, "clients that are about to expire could not be found out");
+        }
+    }
+
+    /// Tells of clients that will not be waited for any more, long before.
+    async fn warn_of_expiry(&self) -> Result<(), Trouble> {
+        for configured in self.configured.values() {
+            let account = self.account_of(configured).await?;
+            let rules = &account.terms.rules;
+            let (store, now) = (self.store(), clock::now());
+            let readers =
+                Readers::load(store, &self.accounts.marks, account.mailbox, rules, now).await?;
+            for owned in &readers.all {
+                let Some(at) = owned
+                    .expires_at
+                    .filter(|_| owned.client.removed_at.is_none())
+                else {
+                    continue;
+                };
+                warn!(
+                    account = configured.name,
+                    client = owned.client.login,
+                    days_left = (at - now).max(0) / DAY,
+                    "a client has not been seen for long; when it expires disposals wait for it only with undelivered = \"keep\""
+                );
+            }
+        }
+        Ok(())
+    }
+
+    async fn losses_before(
+        &self,
+        mailbox: MailboxId,
+        time: i64,
+    ) -> Result<Vec<(ClientId, i64)>, Trouble> {
+        let (known, readers) = stored(self.store(), mailbox, &Terms::default()).await?;
+        Ok(losses_before(&known, &readers, time))
+    }
+
+    async fn sweep(self: Arc<Self>) {
+        for configured in self.configured.values() {
+            // What goes wrong with one account was logged and is no reason to leave out the next.
+            if let Ok(account) = self.account_of(configured).await {
+                let _ = self.accounts.tend(account, None, Care::Sweep).await;
+            }
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! Watching mailboxes that hold arrivals: each new message is copied as soon as the upstream tells of it.
+//!
+//! Must not know: how it is copied (see `hold`).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::sleep;
+use tracing::{info, warn};
+
+use super::trouble::Trouble;
+use super::{Bridge, Configured};
+use crate::imap::{Connection, Error};
+
+/// How long one IDLE lasts: some routers forget a connection that is silent for half an hour, and RFC 2177 wants less than 29 minutes.
+const IDLE: Duration = Duration::from_secs(14 * 60);
+/// The first pause after trouble; each further one is twice as long.
+const FIRST_PAUSE: Duration = Duration::from_secs(5);
+/// The longest pause after trouble.
+const LONGEST_PAUSE: Duration = Duration::from_secs(10 * 60);
+
+impl Bridge {
+    /// Watches one account for ever, or until its upstream turns out to have no IDLE.
+    pub(super) async fn watch(self: Arc<Self>, name: String) {
+        let Some(configured) = self.configured.get(&name) else {
+            return;
+        };
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let trouble = match self.watch_once(configured, &mut pause).await {
+                Ok(never) => match never {},
+                Err(trouble) => trouble,
+            };
+            if matches!(&trouble, Trouble::Upstream(Error::Lacks(_))) {
+                info!(
+                    account = name,
+                    %trouble,
+                    "arrivals are held at each look at the mailbox only, not at once"
+                );
+                return;
+            }
+            warn!(account = name, %trouble, ?pause, "the mailbox is not watched; it will be tried again");
+            sleep(pause).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    async fn watch_once(
+        &self,
+        configured: &Configured,
+        pause: &mut Duration,
+    ) -> Result<std::convert::Infallible, Trouble> {
+        let account = self.account_of(configured).await?;
+        let mut connection = account.open().await?;
+        let names = self
+            .accounts
+            .folder_names(&account, &mut connection)
+            .await?;
+        let first = names.served.first().map_or("INBOX", String::as_str);
+        connection.examine(first, false).await?;
+        loop {
+            // What arrives meanwhile is told at the beginning of the next IDLE.
+            let listed = self.accounts.list(account.clone(), None).await?;
+            tokio::spawn(Connection::logout(listed.connection));
+            *pause = FIRST_PAUSE;
+            while !connection.idle(IDLE).await? {}
+        }
+    }
+}

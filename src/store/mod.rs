@@ -1,0 +1,296 @@
+//! What the bridge must not forget: mailboxes and their registers, clients and their marks, disposals that are due.
+//!
+//! **The one place that names sqlx.** One schema and nearly one text of SQL for two engines: an SQLite file for one bridge, PostgreSQL for
+//! several that share their mailboxes. Every operation is one transaction: it is done whole or not at all, and what it has answered
+//! survives a power cut. Every operation ends in time, with an error if it must, and works again as soon as the database does.
+//! Must not know: POP3, IMAP's commands, what settings and rules mean, the clock (times come in; only leases and turns, which several
+//! bridges compare, go by the database's own).
+
+mod apply;
+mod clients;
+mod disposals;
+mod engine;
+mod error;
+mod file;
+mod gone;
+mod leases;
+mod mailboxes;
+mod marks;
+mod migrate;
+mod prune;
+mod registers;
+mod sql;
+mod troubles;
+mod types;
+mod writer;
+
+pub use error::StoreError;
+pub use prune::KEPT_FOR;
+pub use types::{
+    Client, ClientId, FolderId, FolderRow, Intent, IntentState, Lease, Mailbox, MailboxId,
+    NewClient, NewIntent, Quit, Role, SweepStop, Trouble,
+};
+
+use std::fmt;
+use std::fs::File;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use sqlx::any::AnyConnectOptions;
+use sqlx::{AnyPool, Connection};
+
+use engine::{Engine, Place};
+use error::{Failure, damaged, too_late};
+use sql::{Columns, Conn};
+use writer::{Change, Writer};
+
+/// How long an ordinary operation may take.
+const LIMIT: Duration = Duration::from_secs(10);
+
+/// How long one may take that reads or writes a whole register.
+const LARGE: Duration = Duration::from_secs(60);
+
+/// How often, and with which pause between, the lock on a SQLite file is tried: half a second in all.
+const LOCK_TRIES: u32 = 20;
+const LOCK_PAUSE: Duration = Duration::from_millis(25);
+
+/// What the store is opened for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// To serve clients: on SQLite only one bridge at a time.
+    Serve,
+    /// For a command that runs beside the bridge.
+    Command,
+}
+
+/// The store. Cloning shares.
+#[derive(Clone)]
+pub struct Store(Arc<Inner>);
+
+struct Inner {
+    engine: Engine,
+    /// On SQLite its connections only read.
+    pool: AnyPool,
+    /// On SQLite, until it is closed.
+    writer: Mutex<Option<Writer>>,
+    /// Of the SQLite file, for a connection outside of the pool.
+    file: Option<AnyConnectOptions>,
+    /// Kept as long as the store is open.
+    _lock: Option<File>,
+}
+
+/// Says nothing of the URL, which may hold a password.
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Store")
+            .field("engine", &self.0.engine)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Locks the file. A bridge that is just ending, as at a restart, is waited for.
+async fn lock(file: &Path) -> Result<File, StoreError> {
+    let mut tries = 0;
+    loop {
+        match file::lock(file) {
+            Err(StoreError::InUse { .. }) if tries < LOCK_TRIES => {
+                tries += 1;
+                tokio::time::sleep(LOCK_PAUSE).await;
+            }
+            outcome => return outcome,
+        }
+    }
+}
+
+impl Store {
+    /// Opens the store at `sqlite:FILE` or `postgres://user@host/database`. The file and its folder, and the tables, are made where they
+    /// are not there; an older schema is brought up to date.
+    ///
+    /// # Errors
+    /// [`StoreError::InUse`] if another bridge serves from the same file, [`StoreError::Newer`] if a newer popbridge made it,
+    /// [`StoreError::Refused`] for a URL of another kind, and what else keeps it from being opened.
+    pub async fn open(url: &str, purpose: Purpose) -> Result<Self, StoreError> {
+        sqlx::any::install_default_drivers();
+        let place = Place::parse(url)?;
+        let engine = place.engine();
+        let (options, lock) = match place {
+            Place::Sqlite(path) => {
+                let file = file::prepare(&path)?;
+                let serves = purpose == Purpose::Serve;
+                let lock = match serves {
+                    true => Some(lock(&file).await?),
+                    false => None,
+                };
+                (engine::sqlite_options(&file)?, lock)
+            }
+            Place::Postgres(url) => (engine::postgres_options(&url)?, None),
+        };
+        // Outside of the pool first: it says why there is no connection, and the pool only that there is none.
+        let mut conn = engine::connect(&options, engine).await?;
+        migrate::migrate(&mut conn, engine).await?;
+        let writer = match engine {
+            Engine::Sqlite => Some(Writer::start(conn, options.clone())),
+            Engine::Postgres => {
+                let _ = conn.close().await;
+                None
+            }
+        };
+        Ok(Self(Arc::new(Inner {
+            engine,
+            pool: engine::pool(options.clone(), engine),
+            writer: Mutex::new(writer),
+            file: (engine == Engine::Sqlite).then_some(options),
+            _lock: lock,
+        })))
+    }
+
+    /// Whether several bridges may share it: PostgreSQL.
+    pub fn is_shared(&self) -> bool {
+        self.0.engine == Engine::Postgres
+    }
+
+    /// Does what is queued and closes all connections. Operations that begin later are [`StoreError::Unavailable`].
+    pub async fn close(&self) {
+        let slot = &self.0.writer;
+        let writer = slot.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(writer) = writer {
+            writer.finish().await;
+        }
+        self.0.pool.close().await;
+    }
+
+    /// Writes a copy of the SQLite store, as it is at one moment, to a new file that only its owner may read. The bridge may go on
+    /// meanwhile.
+    ///
+    /// # Errors
+    /// [`StoreError::Refused`] if the file exists, and on PostgreSQL, which has a tool of its own for that.
+    pub async fn backup(&self, to: &Path) -> Result<(), StoreError> {
+        let Some(options) = &self.0.file else {
+            return Err(StoreError::Refused(
+                "the store is in PostgreSQL: use pg_dump".to_owned(),
+            ));
+        };
+        let name = to.to_str().ok_or_else(|| {
+            StoreError::Refused("the name of the backup's file is not UTF-8".to_owned())
+        })?;
+        // VACUUM INTO would make it readable to everybody; it takes one that exists if it is empty.
+        let made = file::create_new(to)?;
+        let copied = copy_into(options, name).await;
+        let synced = copied.and_then(|()| {
+            made.sync_all()
+                .map_err(|error| StoreError::Unavailable(format!("cannot write {name}: {error}")))
+        });
+        if synced.is_err() {
+            // Half a backup is worse than none.
+            let _ = std::fs::remove_file(to);
+        }
+        synced
+    }
+
+    /// The key of the store's keyed hashes, made at random once.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn secret_key(&self) -> Result<[u8; 32], StoreError> {
+        let mut fresh = [0; 32];
+        aws_lc_rs::rand::fill(&mut fresh)
+            .map_err(|_| StoreError::Unavailable("no random numbers".to_owned()))?;
+        self.write(fresh, |fresh, conn| Box::pin(keep_key(fresh, conn)))
+            .await
+    }
+
+    /// Makes a change, see [`writer`].
+    async fn write<I, T>(&self, input: I, change: Change<I, T>) -> Result<T, StoreError>
+    where
+        I: Send + Sync + 'static,
+        T: Send + 'static,
+    {
+        self.write_within(LIMIT, input, change).await
+    }
+
+    async fn write_within<I, T>(
+        &self,
+        limit: Duration,
+        input: I,
+        change: Change<I, T>,
+    ) -> Result<T, StoreError>
+    where
+        I: Send + Sync + 'static,
+        T: Send + 'static,
+    {
+        if self.is_shared() {
+            return writer::run_shared(self.0.pool.clone(), input, change, limit).await;
+        }
+        let queue = {
+            let slot = &self.0.writer;
+            let writer = slot.lock().unwrap_or_else(PoisonError::into_inner);
+            writer.as_ref().map(Writer::queue)
+        };
+        let queue = queue.ok_or(StoreError::from(sqlx::Error::PoolClosed))?;
+        writer::submit(queue, input, change, limit).await
+    }
+
+    /// Reads with one statement.
+    async fn read<I: Sync, T>(&self, input: I, reading: Change<I, T>) -> Result<T, StoreError> {
+        self.reading(false, LIMIT, input, reading).await
+    }
+
+    /// Reads with several statements that must not see different states.
+    async fn snapshot<I: Sync, T>(&self, input: I, reading: Change<I, T>) -> Result<T, StoreError> {
+        self.reading(true, LARGE, input, reading).await
+    }
+
+    async fn reading<I: Sync, T>(
+        &self,
+        at_one_moment: bool,
+        limit: Duration,
+        input: I,
+        reading: Change<I, T>,
+    ) -> Result<T, StoreError> {
+        let mut conn = self.0.pool.acquire().await?;
+        let work = async {
+            if !at_one_moment {
+                return reading(&input, &mut conn).await;
+            }
+            let mut transaction = conn.begin_with(self.0.engine.begin_reading()).await?;
+            let value = reading(&input, &mut transaction).await?;
+            transaction.commit().await?;
+            Ok(value)
+        };
+        match tokio::time::timeout(limit, work).await {
+            Ok(done) => done.map_err(StoreError::from),
+            Err(_) => {
+                // It may hang for as long as TCP does: the pool gets another one instead.
+                drop(conn.detach());
+                Err(too_late(limit.as_secs()))
+            }
+        }
+    }
+}
+
+async fn copy_into(options: &AnyConnectOptions, name: &str) -> Result<(), StoreError> {
+    let mut conn = engine::connect(options, Engine::Sqlite).await?;
+    sqlx::query("VACUUM INTO $1")
+        .bind(name)
+        .execute(&mut conn)
+        .await?;
+    conn.close().await?;
+    Ok(())
+}
+
+async fn keep_key(fresh: &[u8; 32], conn: &mut Conn) -> Result<[u8; 32], Failure> {
+    sqlx::query(
+        "INSERT INTO meta (name, value) VALUES ('secret_key', $1) ON CONFLICT (name) DO NOTHING",
+    )
+    .bind(sql::hex(fresh))
+    .execute(&mut *conn)
+    .await?;
+    let row = sqlx::query("SELECT value FROM meta WHERE name = 'secret_key'")
+        .fetch_one(&mut *conn)
+        .await?;
+    sql::unhex(&row.string(0)?).ok_or_else(|| damaged("the key of its hashes is not one"))
+}
+
+#[cfg(test)]
+mod tests;
