@@ -20,4 +20,5 @@ pub mod pop3;
 #[allow(dead_code)]
 pub mod postgres;
 pub mod process;
+pub mod tracer;
 pub mod tree;
