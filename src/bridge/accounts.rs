@@ -181,19 +181,30 @@ impl Accounts {
         Ok(Arc::new(Names::of(rows)))
     }
 
-    /// What a mailbox needs after a session: what is written down is done, and once in a while it is looked through. A configured
-    /// account's is the sweeper's business.
-    pub(super) async fn care_after_session(&self, account: &Account) -> Option<Care> {
+    /// What a mailbox needs after a session: what is written down is done, and once in a while it is looked through where the rules ask
+    /// for it or something is `overdue`. A configured account's is the sweeper's business.
+    pub(super) async fn care_after_session(
+        &self,
+        account: &Account,
+        overdue: bool,
+    ) -> Option<Care> {
         if account.is_configured() {
             return None;
         }
-        if !self.swept.contains_key(&account.mailbox) && self.may_become_due(account).await? {
-            self.swept.insert(account.mailbox, ()).await;
-            return Some(Care::Sweep);
+        let rested = !self.swept.contains_key(&account.mailbox);
+        let mut sweeps = rested && self.may_become_due(account).await?;
+        if !sweeps {
+            // A store in trouble is asked again after the next session.
+            let pending = self.store.intents(account.mailbox).await.ok()?;
+            if !pending.is_empty() {
+                return Some(Care::Pending);
+            }
+            sweeps = rested && overdue;
         }
-        // A store in trouble is asked again after the next session.
-        let pending = self.store.intents(account.mailbox).await.ok()?;
-        (!pending.is_empty()).then_some(Care::Pending)
+        if sweeps {
+            self.swept.insert(account.mailbox, ()).await;
+        }
+        sweeps.then_some(Care::Sweep)
     }
 
     /// Whether time alone, or somebody's removal, can make something due; none where the store cannot say.

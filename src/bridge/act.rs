@@ -15,7 +15,7 @@ use super::known::Known;
 use super::readers::Readers;
 use super::tend::TURN;
 use super::trouble::Trouble;
-use crate::imap::{Acted, Connection, Destinations, Error, Nature, Target};
+use crate::imap::{Acted, Connection, Destinations, Error, Nature, Removal, Target};
 use crate::maildrop::{Seq, SeqSet, Uid, UidValidity};
 use crate::metrics::DisposalOutcome;
 use crate::policy::Action;
@@ -35,6 +35,13 @@ pub(super) struct Done {
     pub(super) flagged: usize,
     /// Messages that could not be dealt with and will be tried again.
     pub(super) failed: usize,
+}
+
+/// The connection that is acted on.
+struct Way {
+    connection: Connection,
+    /// Whether it was opened for this. An older one may have been lost long ago without a sign, and is replaced once.
+    fresh: bool,
 }
 
 /// What belongs together: one action on one folder under one UIDVALIDITY.
@@ -63,6 +70,7 @@ pub(super) async fn act(
         groups.entry(group).or_default().push(intent);
     }
     let mut done = Done::default();
+    let mut fresh = false;
     for ((folder, uid_validity, action), intents) in groups {
         // Prolonged, so that no other instance begins with the same.
         if !accounts
@@ -77,21 +85,26 @@ pub(super) async fn act(
             continue; // the folder is not served at the moment
         };
         // Opened only where there is something to do.
-        let open = match connection.take().filter(Connection::is_clean) {
-            Some(open) => open,
-            None => account.open().await?,
+        let mut way = match connection.take().filter(Connection::is_clean) {
+            Some(connection) => Way { connection, fresh },
+            None => Way {
+                connection: account.open().await?,
+                fresh: true,
+            },
         };
-        let open = connection.insert(open);
         let outcome = one_group(
             accounts,
             account,
-            open,
+            &mut way,
             name,
             uid_validity,
             &action,
             &intents,
         );
-        let group = outcome.await?;
+        let outcome = outcome.await;
+        fresh = way.fresh;
+        *connection = Some(way.connection);
+        let group = outcome?;
         done.disposed += group.disposed;
         done.flagged += group.flagged;
         done.failed += group.failed;
@@ -102,24 +115,15 @@ pub(super) async fn act(
 async fn one_group(
     accounts: &Accounts,
     account: &Account,
-    connection: &mut Connection,
+    way: &mut Way,
     folder: &str,
     uid_validity: UidValidity,
     action: &Action,
     intents: &[Intent],
 ) -> Result<Done, Trouble> {
     let store = &accounts.store;
-    let rule = &account.terms.dispose;
-    let to = Destinations::from(rule);
-    let targets: Vec<Target> = intents.iter().map(target).collect();
-    let mut acted = Acted::default();
-    let outcome = async {
-        let plan = connection.plan(action, &to).await?;
-        connection
-            .act(folder, uid_validity, &targets, &plan, &mut acted)
-            .await
-    };
-    let failure = outcome.await.err();
+    let (acted, failure) =
+        until_done_or_failed(account, way, folder, uid_validity, action, intents).await;
     let ids = |uids: &[Uid]| -> Vec<i64> {
         let uids: HashSet<&Uid> = uids.iter().collect();
         let chosen = intents
@@ -195,6 +199,48 @@ async fn one_group(
         _ if failure.is_lost_connection() => Err(failure.into()),
         Nature::Temporary if matches!(failure, Error::Timeout(_)) => Err(failure.into()),
         _ => Ok(done),
+    }
+}
+
+/// Acts; once more on a new connection where the old one was lost and no copy would be made twice by it. The error is why something
+/// was left.
+async fn until_done_or_failed(
+    account: &Account,
+    way: &mut Way,
+    folder: &str,
+    uid_validity: UidValidity,
+    action: &Action,
+    intents: &[Intent],
+) -> (Acted, Option<Error>) {
+    let to = Destinations::from(&account.terms.dispose);
+    let mut left: Vec<Target> = intents.iter().map(target).collect();
+    let mut acted = Acted::default();
+    loop {
+        let mut plan = None;
+        let outcome = async {
+            let connection = &mut way.connection;
+            let plan = plan.insert(connection.plan(action, &to).await?);
+            connection
+                .act(folder, uid_validity, &left, plan, &mut acted)
+                .await
+        };
+        let Err(failure) = outcome.await else {
+            return (acted, None);
+        };
+        let may_be_repeated = plan.as_ref().is_none_or(Removal::may_be_repeated);
+        if way.fresh || !may_be_repeated || !failure.is_lost_connection() {
+            return (acted, Some(failure));
+        }
+        let Ok(connection) = account.open().await else {
+            return (acted, Some(failure));
+        };
+        *way = Way {
+            connection,
+            fresh: true,
+        };
+        let over = [&acted.done, &acted.absent, &acted.mismatched].map(|uids| uids.iter());
+        let over: HashSet<&Uid> = over.into_iter().flatten().collect();
+        left.retain(|target| !over.contains(&target.uid));
     }
 }
 

@@ -118,14 +118,15 @@ impl Locks {
             Ok(()) => return true,
             Err(freed) => freed,
         };
-        // A session that has just ended may still be on its way out.
-        let mut patience = MOMENT;
-        if self.give_way(client) {
+        // A session that has just ended may still be on its way out, or be about to see that its client has hung up. That the other end
+        // is gone says that it is free, too.
+        let told = self.give_way(client)
+            || (tokio::time::timeout(MOMENT, freed.changed()).await.is_err()
+                && self.give_way(client));
+        if told {
             info!("a session without progress gives way to a new one of the same client");
-            patience = FAREWELL;
+            let _ = tokio::time::timeout(FAREWELL, freed.changed()).await;
         }
-        // An error says that it is free, too: who held the other end is gone.
-        let _ = tokio::time::timeout(patience, freed.changed()).await;
         self.try_reserve(client, pulse).is_ok()
     }
 

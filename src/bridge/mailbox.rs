@@ -35,6 +35,8 @@ pub(super) struct Mailbox {
     open: Option<u16>,
     /// What this session's maildrop was made of.
     known: Option<Arc<Known>>,
+    /// Something that was there at the session's beginning should be gone.
+    overdue: bool,
     /// Messages that could not be read lately.
     troubled: SeqSet,
     /// Messages that the client has had whole in this session.
@@ -57,6 +59,7 @@ impl Mailbox {
             connection,
             open: None,
             known: None,
+            overdue: false,
             troubled: SeqSet::new(),
             delivered: SeqSet::new(),
             changed: false,
@@ -92,6 +95,7 @@ impl Mailbox {
             false => SeqSet::new(),
         };
         let maildrop = self.seat.maildrop(&known, &withheld);
+        self.overdue = self.seat.waits_for_removal(&known);
         self.known = Some(known);
         Ok(maildrop)
     }
@@ -137,8 +141,8 @@ impl Mailbox {
                 Ok(start) => return Ok((connection, start)),
                 Err(trouble) if Trouble::is_lost_connection(&trouble) && !fresh => {}
                 Err(trouble) => {
+                    // The folder may be open under another UIDVALIDITY than the list's: it is looked at again before the next body.
                     self.connection = Some(connection);
-                    self.open = Some(item.place);
                     return Err(trouble);
                 }
             }
@@ -272,7 +276,10 @@ impl Mailbox {
             .await;
         self.seat.unlock().await;
         let connection = self.connection.take().filter(Connection::is_clean);
-        let Some(care) = self.accounts.care_after_session(&self.account).await else {
+        let care = self
+            .accounts
+            .care_after_session(&self.account, self.overdue);
+        let Some(care) = care.await else {
             if let Some(connection) = connection {
                 connection.logout().await;
             }

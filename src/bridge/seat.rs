@@ -77,6 +77,16 @@ impl Seat {
         self.settings.view.list == Listed::Undelivered
     }
 
+    /// Whether something is listed still that the client has asked to have removed: what was written down of it was cancelled, because the
+    /// folder's UIDs changed their meaning or the message was not there at that moment, or others still lack it.
+    pub(super) fn waits_for_removal(&self, known: &Known) -> bool {
+        let items = &known.contents.items;
+        self.marks.disposing.ranges().any(|(first, last)| {
+            let next = items.partition_point(|item| item.seq < first);
+            items.get(next).is_some_and(|item| item.seq <= last)
+        })
+    }
+
     /// The client's view of the mailbox.
     pub(super) fn maildrop(&self, known: &Known, withheld: &SeqSet) -> Maildrop {
         let seat = policy::Seat {

@@ -27,6 +27,8 @@ pub struct Connection {
     clean: bool,
     qresync: bool,
     folder: Option<(String, Selected)>,
+    /// Folders that were found on this connection: what they were looked for as, and their names.
+    found: Vec<(String, String)>,
     /// Counts the connection while it lives.
     _open: Box<dyn Send>,
 }
@@ -73,6 +75,7 @@ impl Connection {
             clean: true,
             qresync: false,
             folder: None,
+            found: Vec::new(),
             _open: open,
         }
     }
@@ -113,6 +116,17 @@ impl Connection {
         self.folder
             .as_ref()
             .map(|(name, selected)| (name.as_str(), selected))
+    }
+
+    /// The name of a folder that was looked for before on this connection.
+    pub(super) fn found(&self, wanted: &str) -> Option<&str> {
+        let found = self.found.iter().find(|(then, _)| then == wanted);
+        found.map(|(_, name)| name.as_str())
+    }
+
+    /// Remembers what was found: a plan is made before something is written down and again before it is done.
+    pub(super) fn remember_found(&mut self, wanted: &str, name: &str) {
+        self.found.push((wanted.to_owned(), name.to_owned()));
     }
 
     /// Whether QRESYNC is enabled, so that VANISHED may be asked for.

@@ -77,26 +77,35 @@ impl Connection {
 
     /// The folder with the first of these special uses that there is. A use is never guessed from a name: names are localized.
     async fn find_use(&mut self, uses: &[&str]) -> Result<String, Error> {
+        let wanted = uses.join(" or ");
+        if let Some(name) = self.found(&wanted) {
+            return Ok(name.to_owned());
+        }
         let folders = self.folders().await?;
         let of_use = |wanted: &&str| {
             folders
                 .iter()
                 .find(|folder| folder.has(wanted) && folder.can_be_opened())
         };
-        match uses.iter().find_map(of_use) {
-            Some(folder) => Ok(folder.name.clone()),
-            None => Err(Error::NoSuchFolder(uses.join(" or "))),
-        }
+        let Some(folder) = uses.iter().find_map(of_use) else {
+            return Err(Error::NoSuchFolder(wanted));
+        };
+        self.remember_found(&wanted, &folder.name);
+        Ok(folder.name.clone())
     }
 
     /// The folder of this name, which is in UTF-8.
     async fn find_name(&mut self, name: &str) -> Result<String, Error> {
         let wire = to_wire(name);
-        if self.has_folder(&wire).await? {
-            Ok(wire)
-        } else {
-            Err(Error::NoSuchFolder(name.to_owned()))
+        // In quotes, so that no name is taken for a special use.
+        let wanted = quoted(&wire);
+        if self.found(&wanted).is_none() {
+            if !self.has_folder(&wire).await? {
+                return Err(Error::NoSuchFolder(name.to_owned()));
+            }
+            self.remember_found(&wanted, &wire);
         }
+        Ok(wire)
     }
 
     /// Whether there is a folder of this name (as on the wire) that can be opened.

@@ -118,6 +118,10 @@ impl Rows {
 
     /// Notes what vanished; EXISTS counts fewer messages from now on (RFC 7162, 3.2.10), but not for EARLIER.
     fn vanish(&mut self, response: &[u8]) -> Result<(), Error> {
+        if self.wanted != Wanted::Vanished && set::is_earlier(response) {
+            // Nobody asked for it and it changes nothing, so that it is not worth the reading.
+            return Ok(());
+        }
         let Some(Parsed::Vanished { earlier, mut uids }) = grammar::read(response) else {
             return Err(Error::Protocol("a VANISHED response"));
         };

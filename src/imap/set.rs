@@ -68,6 +68,14 @@ pub(super) fn is(response: &[u8], word: &[u8]) -> bool {
         .is_some_and(|w| w.trim_ascii_end().eq_ignore_ascii_case(word))
 }
 
+/// Whether the VANISHED response is an answer to who asked for it rather than news (RFC 7162, 3.2.10).
+pub(super) fn is_earlier(response: &[u8]) -> bool {
+    response
+        .splitn(4, |b| *b == b' ')
+        .nth(2)
+        .is_some_and(|w| w.eq_ignore_ascii_case(b"(EARLIER)"))
+}
+
 fn numbered(response: &[u8], word: &[u8]) -> Option<u32> {
     let mut words = response.trim_ascii_end().splitn(3, |b| *b == b' ').skip(1);
     let number = words.next()?;

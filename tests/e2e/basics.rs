@@ -145,13 +145,13 @@ fn a_wrong_password_is_auth_and_an_upstream_that_is_down_is_temporary() {
     let mut dovecot = Dovecot::start();
     dovecot.maildir("ann").fill(&ordinary_mail(1));
     let bridge = Bridge::before(&dovecot.plain_url());
-    let mut pop3 = bridge.pop3();
-    pop3.ok("USER ann");
-    assert_eq!(pop3.err("PASS wrong").code(), Some("AUTH"));
-    pop3.ok("USER ann");
-    pop3.ok(&format!("PASS {PASSWORD}"));
+    let mut patient = bridge.pop3();
+    patient.ok("USER ann");
+    assert_eq!(patient.err("PASS wrong").code(), Some("AUTH"));
+    patient.ok("USER ann");
+    patient.ok(&format!("PASS {PASSWORD}"));
     dovecot.stop();
-    assert_eq!(pop3.err("STAT").code(), Some("SYS/TEMP"));
+    assert_eq!(patient.err("STAT").code(), Some("SYS/TEMP"));
     let mut pop3 = bridge.pop3();
     pop3.ok("USER ann");
     assert_eq!(
@@ -159,5 +159,7 @@ fn a_wrong_password_is_auth_and_an_upstream_that_is_down_is_temporary() {
         Some("SYS/TEMP")
     );
     dovecot.restart();
+    assert_eq!(patient.stat().0, 1);
+    patient.quit();
     assert_eq!(bridge.pop3_as("ann").stat().0, 1);
 }

@@ -44,7 +44,7 @@ fn at_sigterm_and_sigint_idle_clients_are_closed_and_an_answer_under_way_is_fini
         reader.ok("DELE 1");
         reader.send_raw(b"RETR 3\r\nRETR 2\r\nQUIT\r\n");
         reader.expect_ok();
-        let mut deleter = bridge.pop3().log_in(USER, PASSWORD);
+        let mut deleter = bridge.pop3().log_in(&format!("{USER}/deleter"), PASSWORD);
         deleter.ok("DELE 2");
         let over_tls = Pop3::connect_tls(bridge.pop3s_port, bridge.tls_config());
         let mut in_stls = bridge.pop3();
@@ -241,7 +241,10 @@ fn configured_pem_files_are_shown_and_a_key_of_another_certificate_is_refused() 
         pop3.ok("CAPA");
         pop3.body();
     }
-    assert!(!bridge.state().exists(), "no self-signed one was made");
+    for file in ["selfsigned.pem", "selfsigned.key"] {
+        let made = bridge.state().join(file).exists();
+        assert!(!made, "{file}: no self-signed one was made");
+    }
     let file = one.write("wrong.toml", &config(&others.key));
     for command in ["serve", "check"] {
         let (code, _, errors) = run(

@@ -340,7 +340,7 @@ fn the_log_tells_why_a_log_in_was_refused_and_to_whom_a_session_belongs() {
     pop3.ok(&format!("PASS {}", imap_peer::PASSWORD));
     pop3.quit();
     bridge.wait_for_log("no upstream", |line| {
-        field(line, "message").contains("belongs to no upstream")
+        field(line, "message").contains("belongs to no client and to no upstream")
             && field(line, "account") == "ann@example.net"
     });
     bridge.wait_for_log("the reason", |line| {

@@ -115,10 +115,12 @@ fn no_log_at_any_level_has_a_password_or_a_piece_of_mail_in_it() {
 #[test]
 fn every_line_is_json_and_each_session_is_told_by_one_span() {
     let dovecot = Dovecot::start();
-    dovecot.maildir("ann").fill(&ordinary_mail(3));
+    for user in ["ann", "bob"] {
+        dovecot.maildir(user).fill(&ordinary_mail(3));
+    }
     let bridge = Options::limits(&dovecot.plain_url(), "").start();
     let mut first = bridge.pop3();
-    let mut second = bridge.pop3_as("ann");
+    let mut second = bridge.pop3_as("bob");
     first.ok("USER ann\u{1b}[2J \"quoted\"");
     first.err("PASS wrong");
     let mut first = first.log_in("ann", PASSWORD);
@@ -133,12 +135,12 @@ fn every_line_is_json_and_each_session_is_told_by_one_span() {
     let first = bridge.wait_for_log("the first's end", with("quit"));
     let second = bridge.wait_for_log("the second's end", with("hung_up"));
     assert_eq!(
-        (field(&first, "retrieved"), field(&first, "removed")),
+        (field(&first, "retrieved"), field(&first, "deleted")),
         ("2".into(), "1".into()),
         "{first}"
     );
     assert_eq!(
-        (field(&second, "retrieved"), field(&second, "removed")),
+        (field(&second, "retrieved"), field(&second, "deleted")),
         ("0".into(), "0".into()),
         "{second}"
     );
@@ -172,7 +174,7 @@ fn every_line_is_json_and_each_session_is_told_by_one_span() {
             "the upstream does not accept the log-in",
             "Aborted login",
             "logged in",
-            "removed",
+            "done upstream",
             "session ended"
         ]
     );

@@ -1,10 +1,13 @@
 //! One bridge in front of many scriptable peers, so that a table of faults costs one start of the bridge. Each peer is an
 //! upstream of its own, which the domain of the log-in name chooses.
 
+use std::process::Command;
+
 use crate::support::bridge::{Bridge, Options};
 use crate::support::certs::Certs;
 use crate::support::imap_peer::{PASSWORD, Peer, RunningPeer};
 use crate::support::pop3::{Pop3, Status};
+use crate::support::process::require;
 
 /// A row's name and its peer.
 pub type Row = (&'static str, Peer);
@@ -87,6 +90,20 @@ impl One<'_> {
         assert!(!status.ok, "{}: accepted: {}", self.name, status.text);
         assert_eq!(status.code(), code, "{}: {}", self.name, status.text);
     }
+}
+
+/// What failed upstream an hour ago or less is now older by an hour, so that the pause before the next attempt is over.
+pub fn an_hour_passes(bridge: &Bridge) {
+    let script = "import sqlite3, sys\n\
+                  db = sqlite3.connect(sys.argv[1], timeout=10)\n\
+                  db.execute('UPDATE intent SET tried_at = tried_at - 3600')\n\
+                  db.commit()";
+    let database = bridge.state().join("state.db");
+    let done = Command::new(require("python3", "python3"))
+        .args(["-c", script])
+        .arg(&database)
+        .status();
+    assert!(done.expect("python3").success(), "{}", database.display());
 }
 
 /// The start of a configuration without pauses: a wrong password is answered at once, and no RSA key is made at the start, which takes

@@ -57,12 +57,12 @@ fn peer() -> RunningPeer {
 }
 
 /// A client that is about to read, its list known.
-fn reader(bridge: &Bridge, tls: bool) -> Pop3 {
+fn reader(bridge: &Bridge, tls: bool, user: &str) -> Pop3 {
     let (mode, port) = match tls {
         true => (Mode::Tls, bridge.pop3s_port),
         false => (Mode::Plain, bridge.pop3_port),
     };
-    let mut pop3 = Pop3::connect_as(mode, port, &bridge.tls_config()).log_in(USER, PASSWORD);
+    let mut pop3 = Pop3::connect_as(mode, port, &bridge.tls_config()).log_in(user, PASSWORD);
     assert_eq!(pop3.stat(), (2, (SIZE + SMALL.len()) as u64));
     pop3
 }
@@ -89,7 +89,7 @@ fn retrieve(stream: &mut Stream, meet: impl Fn()) -> usize {
 /// The small message through sessions that are closed again, so that the program's pages and what is allocated once are there.
 fn warm_up(bridge: &Bridge) {
     for tls in [false, true] {
-        let mut pop3 = reader(bridge, tls);
+        let mut pop3 = reader(bridge, tls, USER);
         assert_eq!(pop3.retr(2), SMALL.as_bytes());
         pop3.quit();
     }
@@ -103,7 +103,7 @@ fn one_message_of_100_mb_adds_less_than_512_kib() {
     for tls in [false, true] {
         let idle = bridge.memory("VmRSS");
         bridge.reset_peak_memory();
-        let mut stream = reader(&bridge, tls).into_stream();
+        let mut stream = reader(&bridge, tls, USER).into_stream();
         let octets = retrieve(&mut stream, || ());
         assert_eq!(octets, SIZE + "+OK 100000000 octets\r\n.\r\n".len());
         // Once: a second one would start from what the first has not given back, and look cheaper than it is.
@@ -130,7 +130,9 @@ fn twenty_messages_of_100_mb_at_once_add_less_than_512_kib_each_and_slow_readers
         for n in 0..READERS {
             let (bridge, half_way) = (&bridge, &half_way);
             scope.spawn(move || {
-                let mut stream = reader(bridge, n % 2 == 1).into_stream();
+                // One session a client at a time: twenty clients of the mailbox.
+                let user = format!("{USER}/reader{n}");
+                let mut stream = reader(bridge, n % 2 == 1, &user).into_stream();
                 stream
                     .socket()
                     .set_read_timeout(Some(Duration::from_secs(120)))

@@ -103,7 +103,7 @@ fn a_client_that_never_reads_its_message_is_reset_and_others_are_served_meanwhil
     let mut stuck = bridge.pop3().log_in(USER, PASSWORD);
     stuck.send("RETR 3");
     for _ in 0..5 {
-        let mut other = bridge.pop3().log_in(USER, PASSWORD);
+        let mut other = bridge.pop3().log_in(&format!("{USER}/other"), PASSWORD);
         assert_eq!(other.stat().0, 3);
         other.retr(1);
         other.quit();

@@ -1,13 +1,15 @@
-//! What a poll costs: on a folder of 100,000 messages that is known, a log-in without news transfers no list.
+//! What a poll costs: on a folder of 100,000 messages that is known, a log-in without news transfers no list, before and after a restart of
+//! the bridge.
 
 use std::collections::HashSet;
 
-use crate::support::bridge::Bridge;
+use crate::support::bridge::{Bridge, Options};
 use crate::support::dovecot::{Dovecot, PASSWORD};
 use crate::support::figures::show;
 use crate::support::imap::Imap;
 use crate::support::mail::ordinary;
 use crate::support::process::eventually;
+use crate::support::tree::{Account, Tree};
 
 const MESSAGES: usize = 100_000;
 
@@ -42,7 +44,13 @@ fn poll(bridge: &Bridge) -> (u64, u64) {
 fn a_poll_of_100_000_known_messages_transfers_no_list() {
     let dovecot = Dovecot::start();
     dovecot.maildir("ann").fill_many(MESSAGES);
-    let bridge = Bridge::before(&dovecot.plain_url());
+    let state = Tree::new("state", &Account::for_servers());
+    let start = || {
+        Options::upstream(&dovecot.plain_url())
+            .state(state.path())
+            .start()
+    };
+    let bridge = start();
     let mut pop3 = bridge.pop3_as("ann");
     let (count, octets) = pop3.stat();
     assert_eq!(count, MESSAGES as u64);
@@ -86,4 +94,27 @@ fn a_poll_of_100_000_known_messages_transfers_no_list() {
     ));
     assert!(delta < 4096, "{delta} octets");
     assert_eq!(lookups(&bridge, "delta"), 1.0);
+
+    // What was known is in the state.
+    assert_eq!(bridge.stop().code(), Some(0));
+    let bridge = start();
+    let (count, restarted) = poll(&bridge);
+    assert_eq!(count, MESSAGES as u64 + 1);
+    show(&format!(
+        "traffic: {restarted} bytes received for a poll of 100000 known messages by a bridge that was restarted"
+    ));
+    assert!(restarted < 4096, "{restarted} octets");
+    assert_eq!(
+        (lookups(&bridge, "cold"), lookups(&bridge, "hit")),
+        (0.0, 1.0)
+    );
+    let mut pop3 = bridge.pop3_as("ann");
+    let after = pop3.lines("UIDL");
+    pop3.quit();
+    assert_eq!(
+        after[..MESSAGES],
+        uidls,
+        "the UIDLs are the ones from before"
+    );
+    assert_eq!(after.len(), MESSAGES + 1);
 }

@@ -11,7 +11,7 @@ fn run(job: &Job) {
     let mut command = Command::new(require("curl", "curl"));
     command
         .args(["--silent", "--show-error", "--fail", "--user"])
-        .arg(format!("ann:{PASSWORD}"))
+        .arg(format!("{}:{PASSWORD}", job.user))
         .arg("--cacert")
         .arg(job.ca);
     if job.mode == Mode::Stls {

@@ -37,8 +37,9 @@ fn run(job: &Job) {
     };
     let text = format!(
         "set no syslog\nset invisible\npoll localhost protocol POP3 port {} auth password no dns bad-header accept timeout 60\n\
-         user ann password {PASSWORD} {tls} keep fetchall no rewrite pass8bits mda '{}'\n",
+         user '{}' password {PASSWORD} {tls} keep fetchall no rewrite pass8bits mda '{}'\n",
         job.port,
+        job.user,
         job.keep.display(),
     );
     let file = private(job.home, "fetchmailrc", &text);

@@ -49,10 +49,11 @@ fn run(job: &Job) {
     let mda = private(job.home, "mda", MDA);
     set_mode(&mda, 0o700);
     let text = format!(
-        "[retriever]\ntype = {kind}\nserver = localhost\nport = {}\nusername = ann\npassword = {PASSWORD}\ntimeout = 20\n{ca}\n\
+        "[retriever]\ntype = {kind}\nserver = localhost\nport = {}\nusername = {}\npassword = {PASSWORD}\ntimeout = 20\n{ca}\n\
          [destination]\ntype = MDA_external\npath = {}\nallow_root_commands = true\n\n\
          [options]\nread_all = true\ndelete = false\ndelivered_to = false\nreceived = false\nverbose = 0\n",
         job.port,
+        job.user,
         mda.display(),
     );
     let file = private(job.home, "getmailrc", &text);

@@ -20,7 +20,7 @@ use crate::support::pop3::{Mode, Pop3, show};
 use crate::support::process::{last_lines, require};
 use crate::support::tree::{Account, Tree};
 
-/// One Dovecot and one bridge for all programs: nothing here changes the mailbox.
+/// One Dovecot and one bridge for all programs, each a client of the same mailbox: nothing here changes it.
 struct Servers {
     bridge: Bridge,
     certificate: PathBuf,
@@ -57,6 +57,8 @@ fn servers() -> &'static Servers {
 struct Job<'a> {
     mode: Mode,
     port: u16,
+    /// The log-in name: the mailbox and a client name that no other program has, for they all run at the same time.
+    user: &'a str,
     ca: &'a Path,
     /// An empty folder for the program's own files.
     home: &'a Path,
@@ -107,6 +109,7 @@ fn check(program: &str, mode: Mode, run: fn(&Job), kept: fn(&[u8]) -> Kept) {
     run(&Job {
         mode,
         port,
+        user: &format!("ann/{program}-{mode:?}"),
         ca: &servers.certificate,
         home: tree.path(),
         inbox: &inbox,

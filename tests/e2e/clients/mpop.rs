@@ -5,9 +5,10 @@ use super::*;
 fn run(job: &Job) {
     let on = |yes: bool| if yes { "on" } else { "off" };
     let text = format!(
-        "account default\nhost localhost\nport {}\nuser ann\npassword {PASSWORD}\nauth user\ntls {}\ntls_starttls {}\n{}\
+        "account default\nhost localhost\nport {}\nuser {}\npassword {PASSWORD}\nauth user\ntls {}\ntls_starttls {}\n{}\
          keep on\nreceived_header off\nuidls_file {}\ndelivery mda {}\n",
         job.port,
+        job.user,
         on(job.mode != Mode::Plain),
         on(job.mode == Mode::Stls),
         if job.mode == Mode::Plain {

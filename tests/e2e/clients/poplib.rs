@@ -12,7 +12,12 @@ fn run(job: &Job) {
         &format!("{:?}", job.mode),
         &job.port.to_string(),
     ]);
-    finish(command.arg(job.ca).arg(job.inbox).args(["ann", PASSWORD]));
+    finish(
+        command
+            .arg(job.ca)
+            .arg(job.inbox)
+            .args([job.user, PASSWORD]),
+    );
 }
 
 #[test]
