@@ -2,7 +2,8 @@
 # Installs what the demo or the tests need, on Debian and its kin; elsewhere says what to install.
 #
 #   scripts/install-deps.sh demo    dovecot-imapd, curl, openssl, python3
-#   scripts/install-deps.sh test    the same, dovecot-pop3d, the POP3 clients, fail2ban's filters, PostgreSQL, and Cyrus IMAP
+#   scripts/install-deps.sh test    the same, dovecot-pop3d, the POP3 clients, fail2ban's filters, PostgreSQL, a clock that can be
+#                               set, and Cyrus IMAP
 #
 # Quiet and quick when everything is there. Servers are neither enabled nor started: demo and tests run their own as an
 # ordinary user. Recommended packages are left out, because they would bring a mail server along.
@@ -27,7 +28,8 @@ fetchmail                fetchmail
 getmail                  getmail6
 mpop                     mpop
 fail2ban-regex           fail2ban
-initdb                   postgresql"
+initdb                   postgresql
+faketime                 faketime"
 
 case "${1:-}" in
 demo) needs=$demo_needs ;;

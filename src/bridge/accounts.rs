@@ -182,14 +182,17 @@ impl Accounts {
     }
 
     /// What a mailbox needs after a session: what is written down is done, and once in a while it is looked through where the rules ask
-    /// for it or something is `overdue`. A configured account's is the sweeper's business.
+    /// for it or something is `overdue`. A configured account is looked through by the sweeper.
     pub(super) async fn care_after_session(
         &self,
         account: &Account,
+        changed: bool,
         overdue: bool,
     ) -> Option<Care> {
         if account.is_configured() {
-            return None;
+            // Something may have waited for what this client has had just now.
+            let pending = self.store.intents(account.mailbox).await.ok()?;
+            return (changed && !pending.is_empty()).then_some(Care::Pending);
         }
         let rested = !self.swept.contains_key(&account.mailbox);
         let mut sweeps = rested && self.may_become_due(account).await?;

@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::watch;
+use tokio::time::{Instant, sleep};
 use tracing::{info, warn};
 
 use super::pulse::Pulse;
@@ -19,12 +20,16 @@ use crate::store::{ClientId, Lease, Store, StoreError};
 const STALE: Duration = Duration::from_secs(30);
 /// So long a session is waited for that may have ended a moment ago: a client that hangs up and comes back at once is no second one.
 const MOMENT: Duration = Duration::from_millis(500);
+/// How often the store is asked meanwhile.
+const ASK_AGAIN: Duration = Duration::from_millis(50);
 /// So long a session that was told to end may take.
 const FAREWELL: Duration = Duration::from_secs(5);
 
 /// See the module.
 pub(super) struct Locks {
     held: Mutex<HashMap<ClientId, Held>>,
+    /// Leases that are not wanted any more and could not be given back, because the store was not there.
+    owed: Mutex<HashMap<ClientId, Lease>>,
     store: Store,
     /// Names this process among the instances.
     holder: String,
@@ -49,6 +54,7 @@ impl Locks {
     pub(super) fn new(store: Store, holder: String) -> Self {
         Self {
             held: Mutex::default(),
+            owed: Mutex::default(),
             store,
             holder,
         }
@@ -69,9 +75,17 @@ impl Locks {
             client: Some(client),
         };
         let stale = i64::try_from(STALE.as_secs()).unwrap_or(i64::MAX);
-        let lease = self.store.acquire(client, &self.holder, stale).await?;
-        let Some(lease) = lease else {
-            return Ok(None);
+        self.give_back(Some(client)).await?;
+        let until = Instant::now() + MOMENT;
+        let lease = loop {
+            if let Some(lease) = self.store.acquire(client, &self.holder, stale).await? {
+                break lease;
+            }
+            // The session that has it may have ended a moment ago, here or at another instance: nobody waits for a lease to be given back.
+            if Instant::now() >= until {
+                return Ok(None);
+            }
+            sleep(ASK_AGAIN).await;
         };
         reserved.client = None;
         if let Some(held) = self.table().get_mut(&client) {
@@ -87,6 +101,10 @@ impl Locks {
     /// Tells the store that the leases are still wanted; sessions whose lease was lost are ended.
     pub(super) async fn renew(&self) {
         if !self.store.is_shared() {
+            return;
+        }
+        if let Err(error) = self.give_back(None).await {
+            warn!(%error, "locks on maildrops could not be given back");
             return;
         }
         let held: Vec<(Lease, i64)> = self
@@ -111,6 +129,30 @@ impl Locks {
             }
             Err(error) => warn!(%error, "the locks on maildrops could not be renewed"),
         }
+    }
+
+    /// Gives a lease back, at once or, where the store is not there, as soon as it is: its client shall not be locked out for longer.
+    async fn release(&self, lease: &Lease) {
+        if self.store.release(lease).await.is_err() {
+            self.owed().insert(lease.client, lease.clone());
+        }
+    }
+
+    /// Gives back what could not be given back before: of one client, or of all.
+    async fn give_back(&self, client: Option<ClientId>) -> Result<(), StoreError> {
+        let owed: Vec<Lease> = match client {
+            Some(client) => self.owed().get(&client).cloned().into_iter().collect(),
+            None => self.owed().values().cloned().collect(),
+        };
+        for lease in owed {
+            self.store.release(&lease).await?;
+            self.owed().remove(&lease.client);
+        }
+        Ok(())
+    }
+
+    fn owed(&self) -> MutexGuard<'_, HashMap<ClientId, Lease>> {
+        self.owed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn reserve(&self, client: ClientId, pulse: &Arc<Pulse>) -> bool {
@@ -188,8 +230,7 @@ impl Lock {
     pub(super) async fn release(mut self) {
         if self.locks.store.is_shared() {
             self.is_released = true;
-            // One that cannot be given back ends by itself.
-            let _ = self.locks.store.release(&self.lease).await;
+            self.locks.release(&self.lease).await;
         }
     }
 }
@@ -198,8 +239,11 @@ impl Drop for Lock {
     fn drop(&mut self) {
         self.locks.free(self.lease.client);
         if self.locks.store.is_shared() && !self.is_released {
-            let (store, lease) = (self.locks.store.clone(), self.lease.clone());
-            tokio::spawn(async move { store.release(&lease).await });
+            let (locks, lease) = (Arc::clone(&self.locks), self.lease.clone());
+            tokio::spawn(async move { locks.release(&lease).await });
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

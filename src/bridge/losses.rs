@@ -17,7 +17,7 @@ use crate::policy::lacks;
 use crate::store::ClientId;
 
 /// What somebody else took away and is in no folder of the mailbox any more.
-pub(super) fn lost(known: &Known) -> impl Iterator<Item = (Item, &Gone)> {
+fn lost(known: &Known) -> impl Iterator<Item = (Item, &Gone)> {
     let registers = known
         .folders
         .iter()
@@ -34,13 +34,25 @@ pub(super) fn lost(known: &Known) -> impl Iterator<Item = (Item, &Gone)> {
     })
 }
 
+/// What was taken away before this client had it. What was gone before the client was made known, or before it began anew, is no loss of
+/// its: it would never have got that.
+pub(super) fn lost_by<'a>(known: &'a Known, owned: &'a Owned) -> impl Iterator<Item = &'a Gone> {
+    let client = &owned.client;
+    let since = client.enrolled_at.max(client.reset_at.unwrap_or(i64::MIN));
+    let reader = owned.as_policy();
+    lost(known)
+        .filter(move |(item, gone)| gone.gone_at >= since && lacks(item, &reader))
+        .map(|(_, gone)| gone)
+}
+
 /// How much each client has lost of what was gone before this time.
 pub(super) fn losses_before(known: &Known, readers: &Readers, time: i64) -> Vec<(ClientId, i64)> {
     let count = |owned: &Owned| {
-        let reader = owned.as_policy();
-        let old = lost(known).filter(|(_, gone)| gone.gone_at < time);
-        let lost = old.filter(|(item, _)| lacks(item, &reader)).count();
-        (owned.client.id, i64::try_from(lost).unwrap_or(i64::MAX))
+        let old = lost_by(known, owned).filter(|gone| gone.gone_at < time);
+        (
+            owned.client.id,
+            i64::try_from(old.count()).unwrap_or(i64::MAX),
+        )
     };
     let each = readers.all.iter().map(count);
     each.filter(|(_, lost)| *lost > 0).collect()

@@ -41,6 +41,8 @@ pub(super) struct Mailbox {
     troubled: SeqSet,
     /// Messages that the client has had whole in this session.
     delivered: SeqSet,
+    /// Those of them that its system has acknowledged to the last octet, where that counts without QUIT.
+    acknowledged: SeqSet,
     /// Whether QUIT has written something down.
     changed: bool,
 }
@@ -62,6 +64,7 @@ impl Mailbox {
             overdue: false,
             troubled: SeqSet::new(),
             delivered: SeqSet::new(),
+            acknowledged: SeqSet::new(),
             changed: false,
         }
     }
@@ -168,6 +171,16 @@ impl Mailbox {
         !self.delivered.is_empty()
     }
 
+    /// Whether the client has had something that counts, in its view, although it may never say QUIT.
+    pub(super) fn counts_without_quit(&self) -> bool {
+        self.seat.counts_without_quit() && self.has_delivered()
+    }
+
+    /// Its system has acknowledged everything that was sent to it.
+    pub(super) fn acknowledged(&mut self) {
+        self.acknowledged.union_with(&self.delivered);
+    }
+
     /// This message could not be read, and it is the message rather than the upstream: when that has happened often enough, clients
     /// that take one after the other are not stopped by it any more.
     pub(super) async fn failed(&mut self, item: &Item, trouble: &Trouble) {
@@ -272,13 +285,13 @@ impl Mailbox {
     /// The session ends: what its client's mailbox needs is done in the background, and the upstream is told good-bye.
     pub(super) async fn close(mut self) {
         self.seat
-            .leave_without_quit(&self.accounts, &self.delivered)
+            .leave_without_quit(&self.accounts, &self.acknowledged)
             .await;
         self.seat.unlock().await;
         let connection = self.connection.take().filter(Connection::is_clean);
         let care = self
             .accounts
-            .care_after_session(&self.account, self.overdue);
+            .care_after_session(&self.account, self.changed, self.overdue);
         let Some(care) = care.await else {
             if let Some(connection) = connection {
                 connection.logout().await;

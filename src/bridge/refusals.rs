@@ -35,14 +35,14 @@ pub(super) fn of(trouble: &Trouble) -> Refusal {
             Code::SysTemp,
             "Another session of this client has taken over; nothing was deleted.",
         ),
-        Trouble::Store(StoreError::Newer { .. } | StoreError::Corrupt(_)) | Trouble::Account(_) => {
-            permanent()
-        }
+        // Also where it is damaged: the operator puts a backup in its place, and nothing about the client's settings is wrong.
         Trouble::Store(_) => refusal(
             Code::SysTemp,
             "The bridge cannot reach its own records; try again later.",
         ),
-        Trouble::Password(_) | Trouble::NoGmMsgid | Trouble::Settings(_) => permanent(),
+        Trouble::Password(_) | Trouble::Account(_) | Trouble::NoGmMsgid | Trouble::Settings(_) => {
+            permanent()
+        }
     }
 }
 

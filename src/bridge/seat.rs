@@ -210,6 +210,11 @@ impl Seat {
         Ok(())
     }
 
+    /// Whether what its client has had counts, in its view, without QUIT.
+    pub(super) fn counts_without_quit(&self) -> bool {
+        self.rules.delivered_without_quit
+    }
+
     /// A session that ends without QUIT: what its client has had is noted for its view, where the rules say so.
     pub(super) async fn leave_without_quit(&self, accounts: &Accounts, delivered: &SeqSet) {
         let new = delivered.difference(&self.marks.without_quit);

@@ -111,9 +111,21 @@ impl Driver {
                 more = wire.read(deadline) => more?,
                 () = told(shutdown) => return Ok(End::Shutdown),
             };
+            self.note_acknowledged(Instant::now()).await;
             if !more {
                 return Ok(End::HungUp);
             }
+        }
+    }
+
+    /// Of what the client has had without QUIT, counts what its system has acknowledged: a connection that broke may have swallowed the
+    /// rest.
+    async fn note_acknowledged(&mut self, deadline: Instant) {
+        if let Some(mailbox) = &mut self.mailbox
+            && mailbox.counts_without_quit()
+            && self.visitor.wire.acknowledged(deadline).await
+        {
+            mailbox.acknowledged();
         }
     }
 
@@ -321,7 +333,13 @@ impl Driver {
         }))
     }
 
-    async fn finish(self, end: End) {
+    async fn finish(mut self, end: End) {
+        let patience = if end == End::HungUp {
+            ACKNOWLEDGED
+        } else {
+            Duration::ZERO
+        };
+        self.note_acknowledged(Instant::now() + patience).await;
         if end == End::HungUp && self.last_line == self.since {
             // A health check, every few seconds.
             debug!("a visitor said nothing and left");

@@ -5,7 +5,7 @@
 use super::account::Account;
 use super::accounts::Accounts;
 use super::known::Known;
-use super::losses::lost;
+use super::losses::lost_by;
 use super::readers::Readers;
 use super::trouble::Trouble;
 use crate::maildrop::SeqSet;
@@ -73,8 +73,7 @@ pub(crate) fn standings(known: &Known, readers: &Readers) -> Vec<Standing> {
             standing.delivered += u64::from(owned.marks.delivered.contains(item.seq));
             standing.deleted += u64::from(owned.marks.deleted.contains(item.seq));
         }
-        let lost = lost(known).filter(|(item, _)| lacks(item, &reader)).count();
-        standing.losses += lost as u64;
+        standing.losses += lost_by(known, owned).count() as u64;
         standing
     });
     each.collect()

@@ -206,7 +206,7 @@ fn one(client: ClientId, changed: u64) -> Result<(), Failure> {
 
 async fn reset(client: ClientId, now: i64, conn: &mut Conn) -> Result<(), Failure> {
     let changed = sqlx::query(
-        "UPDATE client SET reset_at = $2, version = version + 1 WHERE id = $1 AND removed_at IS NULL",
+        "UPDATE client SET reset_at = $2, losses_before = 0, version = version + 1 WHERE id = $1 AND removed_at IS NULL",
     )
     .bind(client.0)
     .bind(now)

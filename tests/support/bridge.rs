@@ -25,6 +25,7 @@ pub struct Options {
     state: Option<PathBuf>,
     listeners_of_the_file: bool,
     text_log: bool,
+    without_file_size_signal: bool,
 }
 
 impl Options {
@@ -56,6 +57,7 @@ impl Options {
             state: None,
             listeners_of_the_file: false,
             text_log: false,
+            without_file_size_signal: false,
         }
     }
 
@@ -68,6 +70,12 @@ impl Options {
     /// Logs as text, for what reads the lines as they are.
     pub fn text_log(mut self) -> Self {
         self.text_log = true;
+        self
+    }
+
+    /// Files that may not grow any more (see [`Bridge::limit_files`]) are an error and not a signal, as on a full disk.
+    pub fn without_file_size_signal(mut self) -> Self {
+        self.without_file_size_signal = true;
         self
     }
 
@@ -120,6 +128,11 @@ impl Bridge {
         let tree = Tree::new("bridge", &account);
         let state = options.state.clone().unwrap_or_else(|| tree.join("state"));
         let mut command = Command::new(BINARY);
+        if options.without_file_size_signal {
+            // What a shell ignores, the program that takes its place ignores, too.
+            command = Command::new("sh");
+            command.args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\"", BINARY]);
+        }
         command.arg("serve");
         if let Some(text) = &options.config {
             command
@@ -279,6 +292,16 @@ impl Bridge {
     /// Sends a signal: "TERM", "HUP"...
     pub fn signal(&self, signal: &str) {
         self.process.signal(signal);
+    }
+
+    /// No file may become longer than so many octets ("unlimited"): what a full disk looks like without being root.
+    pub fn limit_files(&self, octets: &str) {
+        let prlimit = super::process::require("prlimit", "util-linux");
+        let set = Command::new(prlimit)
+            .args(["--pid", &self.pid().to_string()])
+            .arg(format!("--fsize={octets}:"))
+            .status();
+        assert!(set.expect("prlimit").success());
     }
 
     /// SIGTERM and an orderly end.

@@ -17,7 +17,6 @@ pub mod odd_mail;
 pub mod office;
 pub mod peer_conn;
 pub mod pop3;
-#[allow(dead_code)]
 pub mod postgres;
 pub mod process;
 pub mod tracer;

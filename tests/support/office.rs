@@ -147,7 +147,15 @@ impl Office {
     /// Starts the bridge, on the state that is there.
     pub fn open(&mut self) {
         self.bridge = None;
-        self.bridge = Some(self.options().start());
+        self.bridge = Some(self.options().without_file_size_signal().start());
+    }
+
+    /// Starts a bridge that is expected to refuse: exit code and what it says.
+    pub fn refuses_to_open(&self) -> (Option<i32>, String) {
+        let ports = ["--listen", "127.0.0.1:0", "--tls-listen", "127.0.0.1:0"];
+        let (code, _, errors) =
+            self.run(&[&["serve", "--log-format", "text"], &ports[..]].concat());
+        (code, errors)
     }
 
     pub fn bridge(&self) -> &Bridge {
