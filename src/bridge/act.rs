@@ -10,13 +10,13 @@ use tracing::{error, info, warn};
 use super::account::Account;
 use super::accounts::Accounts;
 use super::clock;
-use super::due::is_needed;
+use super::due::still_holds;
 use super::known::Known;
 use super::readers::Readers;
 use super::tend::TURN;
 use super::trouble::Trouble;
 use crate::imap::{Acted, Connection, Destinations, Error, Nature, Removal, Target};
-use crate::maildrop::{Seq, SeqSet, Uid, UidValidity};
+use crate::maildrop::{Item, Seq, SeqSet, Uid, UidValidity};
 use crate::metrics::DisposalOutcome;
 use crate::policy::Action;
 use crate::store::{FolderId, Intent};
@@ -61,14 +61,33 @@ pub(super) async fn act(
 ) -> Result<Done, Trouble> {
     let now = clock::now();
     let mut groups: HashMap<Group, Vec<Intent>> = HashMap::new();
-    for intent in accounts.store.intents(account.mailbox).await? {
-        if is_resting(&intent, now) || must_wait(&intent, known, readers, account, withheld) {
+    let intents = accounts.store.intents(account.mailbox).await?;
+    if intents.is_empty() {
+        return Ok(Done::default());
+    }
+    let mut nowhere = Vec::new();
+    let places = Places::of(known);
+    for mut intent in intents {
+        if is_resting(&intent, now) {
             continue;
         }
+        let Some(item) = places.item(&intent) else {
+            nowhere.push(intent.id);
+            continue;
+        };
+        if intent.new.action.takes_away()
+            && !still_holds(&intent.new, item, readers, &account.terms, withheld, now)
+        {
+            continue;
+        }
+        places.follow(&mut intent);
         let new = &intent.new;
         let group = (new.folder, new.uid_validity, new.action.clone());
         groups.entry(group).or_default().push(intent);
     }
+    // Should it be there again (a folder that blinked), the rules find it due again.
+    let why = "the message is in none of the folders";
+    accounts.store.intents_cancelled(&nowhere, why, now).await?;
     let mut done = Done::default();
     let mut fresh = false;
     for ((folder, uid_validity, action), intents) in groups {
@@ -263,22 +282,45 @@ fn is_resting(intent: &Intent, now: i64) -> bool {
     now < tried_at + pause
 }
 
-/// Whether a message may not be taken away now: since the intent was written down a client may have been added or reset.
-fn must_wait(
-    intent: &Intent,
-    known: &Known,
-    readers: &Readers,
-    account: &Account,
-    withheld: &SeqSet,
-) -> bool {
-    if !intent.new.action.takes_away() {
-        return false;
+/// Where messages are now.
+struct Places<'a> {
+    known: &'a Known,
+    /// Where each number stands in each folder.
+    positions: HashMap<(FolderId, Seq), (usize, usize)>,
+}
+
+impl<'a> Places<'a> {
+    fn of(known: &'a Known) -> Self {
+        let mut positions = HashMap::new();
+        for (at, folder) in known.folders.iter().enumerate() {
+            let entries = folder
+                .register
+                .iter()
+                .flat_map(|register| &register.entries);
+            for (position, entry) in entries.enumerate() {
+                positions.insert((folder.id, entry.seq), (at, position));
+            }
+        }
+        Self { known, positions }
     }
-    let contents = &known.contents;
-    let position = contents.position_of(intent.new.seq);
-    match position.and_then(|position| contents.items.get(position)) {
-        Some(item) => is_needed(item, readers, &account.terms, withheld),
-        // Not listed any more: acting finds that it is gone.
-        None => false,
+
+    /// The message, if it is in the folder that the intent speaks of.
+    fn item(&self, intent: &Intent) -> Option<&'a Item> {
+        self.positions.get(&(intent.new.folder, intent.new.seq))?;
+        let contents = &self.known.contents;
+        contents.items.get(contents.position_of(intent.new.seq)?)
+    }
+
+    /// The message may have another UID than when the intent was written down, by a session whose list was made before a change of
+    /// UIDVALIDITY.
+    fn follow(&self, intent: &mut Intent) {
+        let place = self.positions.get(&(intent.new.folder, intent.new.seq));
+        let register = place.and_then(|(at, _)| self.known.folders.get(*at)?.register.as_ref());
+        if let (Some((_, position)), Some(register)) = (place, register)
+            && let Some(message) = register.index.messages.get(*position)
+        {
+            intent.new.uid = message.uid;
+            intent.new.uid_validity = register.index.uid_validity;
+        }
     }
 }

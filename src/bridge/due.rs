@@ -43,6 +43,9 @@ impl Due {
 /// How the causes of intents begin that a client's own DELE asked for.
 const ASKED: &str = "deleted by ";
 
+/// How the causes of intents begin that a retrieval asked for.
+const RETRIEVED: &str = "retrieved by ";
+
 /// What the rules say of each of these messages.
 pub(super) fn verdicts<'a>(
     items: impl Iterator<Item = &'a Item>,
@@ -112,23 +115,35 @@ pub(super) fn after_retrieve<'a>(
         AfterRetrieve::Archive => Action::Archive,
         AfterRetrieve::Trash => Action::Trash,
     };
-    let cause = format!("retrieved by {client}");
+    let cause = format!("{RETRIEVED}{client}");
     let places = Whereabouts::new(known, account);
     items
         .flat_map(|item| places.intents(item, &action, &cause))
         .collect()
 }
 
-/// Whether a message has to stay because somebody still needs it, whatever was written down.
-pub(super) fn is_needed(item: &Item, readers: &Readers, terms: &Terms, withheld: &SeqSet) -> bool {
-    let retention = &terms.rules.retention;
-    let lacked = || {
-        readers
-            .all
-            .iter()
-            .any(|reader| lacks(item, &reader.as_policy()))
+/// Whether what was written down of a message is still what the rules say: since then a client may have been added or reset, or may have
+/// had the message and not deleted it.
+pub(super) fn still_holds(
+    intent: &NewIntent,
+    item: &Item,
+    readers: &Readers,
+    terms: &Terms,
+    withheld: &SeqSet,
+    now: i64,
+) -> bool {
+    let (policy, retention) = (readers.as_policy(), &terms.rules.retention);
+    let kept = withheld.contains(item.seq);
+    let wanted = if intent.cause.starts_with(RETRIEVED) {
+        let lacked = policy.iter().any(|reader| lacks(item, reader));
+        !kept && (retention.dispose_undelivered || !lacked)
+    } else {
+        matches!(
+            verdict(item, &policy, retention, kept, now),
+            Verdict::Due(_)
+        )
     };
-    !readers.any_live || withheld.contains(item.seq) || (!retention.dispose_undelivered && lacked())
+    readers.any_live && wanted
 }
 
 /// Where messages are, in all folders that have them.

@@ -16,7 +16,7 @@ use super::known::Known;
 use super::seat::Seat;
 use super::tend::{Care, FAILURES};
 use super::trouble::Trouble;
-use crate::imap::{Body, BodyStart, Connection, Error, Nature, Part};
+use crate::imap::{Body, BodyStart, Connection, Error, Nature, Part, Target};
 use crate::maildrop::{Item, Maildrop, SeqSet};
 
 /// The longest wait for a body to begin.
@@ -33,6 +33,8 @@ pub(super) struct Mailbox {
     connection: Option<Connection>,
     /// The place that the connection has open.
     open: Option<u16>,
+    /// The folder was opened again since it was listed: UIDs may have been given a second time meanwhile.
+    reopened: bool,
     /// What this session's maildrop was made of.
     known: Option<Arc<Known>>,
     /// Something that was there at the session's beginning should be gone.
@@ -60,6 +62,7 @@ impl Mailbox {
             seat,
             connection,
             open: None,
+            reopened: false,
             known: None,
             overdue: false,
             troubled: SeqSet::new(),
@@ -90,6 +93,7 @@ impl Mailbox {
             None => known.folders.len().checked_sub(1),
         };
         self.open = last.and_then(|at| u16::try_from(at).ok());
+        self.reopened = false;
         self.connection = Some(connection);
         let troubles = self.accounts.store.troubles(self.account.mailbox).await?;
         self.troubled = troubles.iter().map(|trouble| trouble.seq).collect();
@@ -137,6 +141,10 @@ impl Mailbox {
             let started = async {
                 if open != Some(item.place) {
                     examine(&mut connection, self.known.as_deref(), item).await?;
+                    self.reopened = true;
+                }
+                if self.reopened {
+                    check_identity(&mut connection, self.known.as_deref(), item).await?;
                 }
                 Ok(connection.begin_body(item.uid, part).await?)
             };
@@ -305,6 +313,33 @@ impl Mailbox {
         };
         // What went wrong was logged there.
         let _ = self.accounts.tend(self.account, connection, care).await;
+    }
+}
+
+/// Makes sure that the UID still is the message that was listed.
+async fn check_identity(
+    connection: &mut Connection,
+    known: Option<&Known>,
+    item: &Item,
+) -> Result<(), Trouble> {
+    let folder = known.and_then(|known| known.folders.get(usize::from(item.place)));
+    let register = folder.and_then(|folder| folder.register.as_ref());
+    let target = register.and_then(|register| {
+        let position = register.position_of_uid(item.uid)?;
+        let listed = register.index.messages.get(position)?;
+        Some(Target {
+            uid: listed.uid,
+            size: listed.size,
+            internal_date: listed.internal_date,
+            gm_msgid: register.gm_msgid(position),
+        })
+    });
+    let target = target.ok_or(Error::Protocol("a body before a list"))?;
+    let now = connection.identities(&[item.uid]).await?;
+    match now.get(&item.uid) {
+        None => Err(Error::MessageGone.into()),
+        Some(now) if target.is(now) => Ok(()),
+        Some(_) => Err(Error::Inconsistent("another message has this UID now").into()),
     }
 }
 

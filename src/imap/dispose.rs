@@ -92,7 +92,7 @@ pub struct Target {
 
 impl Target {
     /// Whether a message that has the UID now is this one. Sizes count only where there is nothing better: some are estimates.
-    fn is(&self, now: &Identity) -> bool {
+    pub fn is(&self, now: &Identity) -> bool {
         let same = match (self.gm_msgid, now.gm_msgid) {
             (Some(then), Some(now)) => then == now,
             _ => self.size == now.size,

@@ -161,6 +161,7 @@ impl View<'_> {
             }
             // As many messages as EXISTS says may still be others, should one have gone and another not have been told.
             in_place &= told.went == 0
+                && (last == 0 || told.rows.iter().any(|row| row.message.uid.get() == last))
                 && !told.rows.is_empty()
                 && told
                     .rows
@@ -197,7 +198,7 @@ impl View<'_> {
                     let mut left = table.clone();
                     left.drop_ranges(&mut told.vanished);
                     if left.len() == self.exists as usize {
-                        return Ok(Ok(self.index(left, selected)));
+                        return self.survivors(left, known, selected).await;
                     }
                 }
                 // The UIDs tell the same.
@@ -218,13 +219,39 @@ impl View<'_> {
             return Ok(Err("an unknown UID among the known ones"));
         }
         if table.len() == self.exists as usize {
-            Ok(Ok(self.index(table, selected)))
+            self.survivors(table, known, selected).await
         } else {
             Ok(Err("the UIDs are not as many as EXISTS says"))
         }
     }
 
+    /// Whether the last known message that is left is still the same: had UIDs been given a second time, its UID would be one of them.
+    /// Nothing is asked where the difference has told of it already.
+    async fn survivors(
+        &mut self,
+        mut table: Table,
+        known: &Index,
+        selected: &Selected,
+    ) -> Result<Result<Index, &'static str>, Error> {
+        let mut left = known.messages.iter().rev().map(|message| message.uid);
+        let last = known.messages.last().map(|message| message.uid);
+        let highest = left.find(|uid| table.position(*uid).is_some());
+        if let Some(uid) = highest.filter(|_| highest != last) {
+            let told = self.fetch_range(&uid.to_string()).await?;
+            for row in &told.rows {
+                if table.put(row.message, row.gm_msgid) == Put::Changed {
+                    return Ok(Err("a known UID has another date, size or X-GM-MSGID"));
+                }
+            }
+        }
+        Ok(Ok(self.index(table, selected)))
+    }
+
     async fn fetch(&mut self, from: u32) -> Result<Rows, Error> {
+        self.fetch_range(&format!("{from}:*")).await
+    }
+
+    async fn fetch_range(&mut self, range: &str) -> Result<Rows, Error> {
         let items = if self.gm_msgids {
             "UID RFC822.SIZE INTERNALDATE X-GM-MSGID"
         } else {
@@ -233,7 +260,7 @@ impl View<'_> {
         let wanted = Wanted::Messages {
             gm_msgids: self.gm_msgids,
         };
-        let command = format!("UID FETCH {from}:* ({items})");
+        let command = format!("UID FETCH {range} ({items})");
         self.run("FETCH list", &command, wanted).await
     }
 

@@ -91,9 +91,9 @@ pub fn reconcile(known: Option<&Register>, fresh: &Index, at: &Circumstances<'_>
     folder.follow_links(&mut origins);
     if regenerated {
         folder.match_traits(&mut origins, |_, _| true);
-    } else if folder.has_old_uids(&origins) {
+    } else if folder.has_old_uids(&origins) || folder.has_other_lives(&origins) {
         folder.match_traits(&mut origins, |position, origin| {
-            folder.has_old_uid(position, origin)
+            folder.has_old_uid(position, origin) || folder.is_of_another_life(origin)
         });
     }
     if at.headers.is_none() {
@@ -237,6 +237,22 @@ impl Folder<'_> {
         let is_old =
             |gone: &Gone| gone.uid_validity == self.fresh.uid_validity && new.contains(&gone.uid);
         !new.is_empty() && self.kept().any(|(_, gone)| is_old(gone))
+    }
+
+    /// Whether a known message went when UIDVALIDITY changed: a folder that is rebuilt may be empty at first and fill again, piece by piece.
+    fn is_of_another_life(&self, origin: Origin) -> bool {
+        let Origin::Gone(at) = origin else {
+            return false;
+        };
+        let gone = self.known.gone.get(at);
+        gone.is_some_and(|gone| gone.uid_validity != self.fresh.uid_validity)
+    }
+
+    fn has_other_lives(&self, origins: &[Origin]) -> bool {
+        origins.contains(&Origin::New)
+            && self
+                .kept()
+                .any(|(at, _)| self.is_of_another_life(Origin::Gone(at)))
     }
 
     /// New UIDs of messages that the mailbox has a number for. A number is in a folder once: a second copy is a message of its own.

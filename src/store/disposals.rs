@@ -247,7 +247,9 @@ pub(super) async fn insert(
                      uid_validity = excluded.uid_validity, uid = excluded.uid, size = excluded.size, \
                      internal_date = excluded.internal_date, gm_msgid = excluded.gm_msgid, cause = excluded.cause, \
                      state = 'pending', attempts = 0, last_error = NULL, tried_at = NULL, created_at = excluded.created_at \
-                     WHERE intent.state = 'cancelled'";
+                     WHERE intent.state = 'cancelled' OR (intent.state = 'done' AND intent.action IN ('expunge', 'trash', 'archive') \
+                     AND EXISTS (SELECT 1 FROM message WHERE message.folder_id = intent.folder_id AND message.seq = intent.seq \
+                     AND message.gone_at IS NULL))";
         values.run(conn, before, after).await?;
     }
     Ok(())
