@@ -19,7 +19,7 @@ use crate::imap::{Acted, Connection, Destinations, Error, Nature, Removal, Targe
 use crate::maildrop::{Item, Seq, SeqSet, Uid, UidValidity};
 use crate::metrics::DisposalOutcome;
 use crate::policy::Action;
-use crate::store::{FolderId, Intent};
+use crate::store::{ClientId, FolderId, Intent};
 
 /// The first pause after a failure, in seconds; each further one is twice as long.
 const FIRST_PAUSE: i64 = 60;
@@ -42,6 +42,28 @@ struct Way {
     connection: Connection,
     /// Whether it was opened for this. An older one may have been lost long ago without a sign, and is replaced once.
     fresh: bool,
+}
+
+/// Whose mailbox is dealt with, and for whom that was found to be right.
+struct Scene<'a> {
+    accounts: &'a Accounts,
+    account: &'a Account,
+    /// The clients and their versions when the rules were asked.
+    clients: HashSet<(ClientId, i64)>,
+}
+
+impl Scene<'_> {
+    /// Whether the clients are the same and have done nothing since. Asked again after each wait for a connection: a client that was added
+    /// meanwhile has had nothing.
+    async fn is_as_it_was(&self) -> Result<bool, Trouble> {
+        let now = self
+            .accounts
+            .store
+            .clients(Some(self.account.mailbox))
+            .await?;
+        let mut live = now.iter().filter(|client| client.removed_at.is_none());
+        Ok(live.all(|client| self.clients.contains(&(client.id, client.version))))
+    }
 }
 
 /// What belongs together: one action on one folder under one UIDVALIDITY.
@@ -88,6 +110,12 @@ pub(super) async fn act(
     // Should it be there again (a folder that blinked), the rules find it due again.
     let why = "the message is in none of the folders";
     accounts.store.intents_cancelled(&nowhere, why, now).await?;
+    let clients = readers.all.iter().map(|reader| &reader.client);
+    let scene = Scene {
+        accounts,
+        account,
+        clients: clients.map(|client| (client.id, client.version)).collect(),
+    };
     let mut done = Done::default();
     let mut fresh = false;
     for ((folder, uid_validity, action), intents) in groups {
@@ -111,15 +139,12 @@ pub(super) async fn act(
                 fresh: true,
             },
         };
-        let outcome = one_group(
-            accounts,
-            account,
-            &mut way,
-            name,
-            uid_validity,
-            &action,
-            &intents,
-        );
+        if !scene.is_as_it_was().await? {
+            // Looked at anew the next time.
+            *connection = Some(way.connection);
+            break;
+        }
+        let outcome = one_group(&scene, &mut way, name, uid_validity, &action, &intents);
         let outcome = outcome.await;
         fresh = way.fresh;
         *connection = Some(way.connection);
@@ -132,17 +157,19 @@ pub(super) async fn act(
 }
 
 async fn one_group(
-    accounts: &Accounts,
-    account: &Account,
+    scene: &Scene<'_>,
     way: &mut Way,
     folder: &str,
     uid_validity: UidValidity,
     action: &Action,
     intents: &[Intent],
 ) -> Result<Done, Trouble> {
+    let Scene {
+        accounts, account, ..
+    } = scene;
     let store = &accounts.store;
     let (acted, failure) =
-        until_done_or_failed(account, way, folder, uid_validity, action, intents).await;
+        until_done_or_failed(scene, way, folder, uid_validity, action, intents).await;
     let ids = |uids: &[Uid]| -> Vec<i64> {
         let uids: HashSet<&Uid> = uids.iter().collect();
         let chosen = intents
@@ -224,14 +251,14 @@ async fn one_group(
 /// Acts; once more on a new connection where the old one was lost and no copy would be made twice by it. The error is why something
 /// was left.
 async fn until_done_or_failed(
-    account: &Account,
+    scene: &Scene<'_>,
     way: &mut Way,
     folder: &str,
     uid_validity: UidValidity,
     action: &Action,
     intents: &[Intent],
 ) -> (Acted, Option<Error>) {
-    let to = Destinations::from(&account.terms.dispose);
+    let to = Destinations::from(&scene.account.terms.dispose);
     let mut left: Vec<Target> = intents.iter().map(target).collect();
     let mut acted = Acted::default();
     loop {
@@ -250,9 +277,13 @@ async fn until_done_or_failed(
         if way.fresh || !may_be_repeated || !failure.is_lost_connection() {
             return (acted, Some(failure));
         }
-        let Ok(connection) = account.open().await else {
+        let Ok(connection) = scene.account.open().await else {
             return (acted, Some(failure));
         };
+        if !matches!(scene.is_as_it_was().await, Ok(true)) {
+            connection.logout().await;
+            return (acted, Some(failure));
+        }
         *way = Way {
             connection,
             fresh: true,

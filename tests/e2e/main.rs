@@ -42,6 +42,7 @@ mod log_in;
 mod logs;
 mod many;
 mod memory;
+mod model;
 mod oracle;
 mod oracle_stream;
 mod oracle_talk;

@@ -232,14 +232,14 @@ fn in_set(set: &str, uid: u32, inner: &Inner) -> bool {
 }
 
 /// One `BODY.PEEK[...]<from.count>` of a FETCH.
-struct Section {
+pub struct Section {
     name: String,
     range: Option<(usize, usize)>,
 }
 
 impl Section {
     /// The label of the reply (`[HEADER]<0>`) and the octets.
-    fn cut<'a>(&self, raw: &'a [u8]) -> (String, &'a [u8]) {
+    pub fn cut<'a>(&self, raw: &'a [u8]) -> (String, &'a [u8]) {
         let blank = raw
             .windows(4)
             .position(|w| w == b"\r\n\r\n")
@@ -260,7 +260,8 @@ impl Section {
     }
 }
 
-fn sections(items: &str) -> Vec<Section> {
+/// What a FETCH wants of the text; `items` in capital letters.
+pub fn sections(items: &str) -> Vec<Section> {
     let mut found = Vec::new();
     let mut rest = items;
     while let Some(at) = rest.find("BODY.PEEK[") {

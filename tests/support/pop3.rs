@@ -123,6 +123,13 @@ impl Pop3 {
         self.stream.flush().unwrap_or_else(|e| panic!("{e}"));
     }
 
+    /// Sends lines where the server may be gone; false when it is known to be.
+    pub fn try_send(&mut self, lines: &str) -> bool {
+        self.note("C", lines.as_bytes());
+        let sent = self.stream.write_all(lines.as_bytes());
+        sent.and_then(|()| self.stream.flush()).is_ok()
+    }
+
     /// Sends a line with its CRLF.
     pub fn send(&mut self, line: &str) {
         self.send_raw(format!("{line}\r\n").as_bytes());

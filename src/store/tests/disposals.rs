@@ -9,6 +9,7 @@ use crate::store::{IntentState, KEPT_FOR, NewIntent, StoreError};
 on_both_engines!(
     an_intent_waits_until_it_is_done,
     an_intent_is_written_down_once,
+    what_was_done_is_due_again_only_where_the_message_is_there_again,
     a_failed_intent_waits_with_its_reason,
     a_cancelled_intent_can_be_made_anew,
     a_new_uidvalidity_cancels_what_waits,
@@ -63,12 +64,31 @@ async fn an_intent_is_written_down_once(place: Place) {
     let open = store.intents(scene.mailbox.id).await.unwrap();
     assert_eq!((open.len(), &open[0].new), (1, &intent));
     // Nor again once it is done.
+    let gone = [(scene.inbox.id, intent.seq)];
     store
-        .intents_done(scene.mailbox.id, &[open[0].id], &[], NOW)
+        .intents_done(scene.mailbox.id, &[open[0].id], &gone, NOW)
         .await
         .unwrap();
     store.add_intents(&[other_cause], NOW + 2).await.unwrap();
     assert_eq!(store.intents(scene.mailbox.id).await.unwrap(), []);
+}
+
+async fn what_was_done_is_due_again_only_where_the_message_is_there_again(place: Place) {
+    let scene = Scene::new(&place).await;
+    scene.apply(&first_listing(1)).await;
+    let (store, mailbox) = (&scene.store, scene.mailbox.id);
+    for (action, again) in [(Action::Trash, 1), (Action::Seen, 0)] {
+        let intent = [scene.intent(1, action)];
+        store.add_intents(&intent, NOW).await.unwrap();
+        let id = store.intents(mailbox).await.unwrap()[0].id;
+        // Done, and the message is in the folder: it was put back, or the action left it there.
+        store.intents_done(mailbox, &[id], &[], NOW).await.unwrap();
+        store.add_intents(&intent, NOW + 1).await.unwrap();
+        let open = store.intents(mailbox).await.unwrap();
+        assert_eq!(open.len(), again);
+        let ids: Vec<i64> = open.iter().map(|intent| intent.id).collect();
+        store.intents_done(mailbox, &ids, &[], NOW).await.unwrap();
+    }
 }
 
 async fn a_failed_intent_waits_with_its_reason(place: Place) {
