@@ -34,7 +34,7 @@ pub(super) struct Accounts {
     pub(super) known: Cache<MailboxId, Arc<Known>>,
     gates: Cache<MailboxId, Arc<Mutex<()>>>,
     /// Folder names that special uses stand for, as they were when the mailbox was first listed.
-    names: Cache<MailboxId, Arc<Names>>,
+    pub(super) names: Cache<MailboxId, Arc<Names>>,
     /// Mailboxes that were looked through lately.
     swept: Cache<MailboxId, ()>,
     /// Names this process among the instances.

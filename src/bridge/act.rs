@@ -10,7 +10,7 @@ use tracing::{error, info, warn};
 use super::account::Account;
 use super::accounts::Accounts;
 use super::clock;
-use super::due::still_holds;
+use super::due::{is_retrieved, still_holds};
 use super::known::Known;
 use super::readers::Readers;
 use super::tend::TURN;
@@ -25,6 +25,9 @@ use crate::store::{ClientId, FolderId, Intent};
 const FIRST_PAUSE: i64 = 60;
 /// The longest pause, in seconds.
 const LONGEST_PAUSE: i64 = 6 * 60 * 60;
+
+/// So many messages are dealt with at a time: a client that is added meanwhile is waited for from the next portion on.
+const PORTION: usize = 600;
 
 /// What was done.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -93,7 +96,10 @@ pub(super) async fn act(
         if is_resting(&intent, now) {
             continue;
         }
-        let Some(item) = places.item(&intent) else {
+        let Some(item) = places
+            .item(&intent)
+            .filter(|_| !places.is_last_copy(&intent, account))
+        else {
             nowhere.push(intent.id);
             continue;
         };
@@ -107,7 +113,7 @@ pub(super) async fn act(
         let group = (new.folder, new.uid_validity, new.action.clone());
         groups.entry(group).or_default().push(intent);
     }
-    // Should it be there again (a folder that blinked), the rules find it due again.
+    // Should it be there again (a folder that blinked), the rules find it due again; what a client's retrieval asked for stays undone.
     let why = "the message is in none of the folders";
     accounts.store.intents_cancelled(&nowhere, why, now).await?;
     let clients = readers.all.iter().map(|reader| &reader.client);
@@ -118,7 +124,11 @@ pub(super) async fn act(
     };
     let mut done = Done::default();
     let mut fresh = false;
-    for ((folder, uid_validity, action), intents) in groups {
+    for ((folder, uid_validity, action), intents) in portions(groups, known) {
+        if done.failed > 0 && known.hold().is_some_and(|hold| hold.id == folder) {
+            // A copy does not go before the message itself has gone where it was to go.
+            continue;
+        }
         // Prolonged, so that no other instance begins with the same.
         if !accounts
             .store
@@ -154,6 +164,23 @@ pub(super) async fn act(
         done.failed += group.failed;
     }
     Ok(done)
+}
+
+/// Groups cut into portions, each of which is looked at once more before it is done; the messages themselves before copies of them that are
+/// held.
+fn portions(
+    groups: HashMap<Group, Vec<Intent>>,
+    known: &Known,
+) -> impl Iterator<Item = (Group, Vec<Intent>)> {
+    let held = known.hold().map(|hold| hold.id);
+    let mut groups: Vec<_> = groups.into_iter().collect();
+    groups.sort_by_key(|((folder, ..), _)| Some(*folder) == held);
+    groups.into_iter().flat_map(|(group, intents)| {
+        let portions: Vec<_> = intents.chunks(PORTION).map(<[Intent]>::to_vec).collect();
+        portions
+            .into_iter()
+            .map(move |intents| (group.clone(), intents))
+    })
 }
 
 async fn one_group(
@@ -340,6 +367,20 @@ impl<'a> Places<'a> {
         self.positions.get(&(intent.new.folder, intent.new.seq))?;
         let contents = &self.known.contents;
         contents.items.get(contents.position_of(intent.new.seq)?)
+    }
+
+    /// Whether what is held was to go only because the message itself went to the trash or the archive, and that has been taken away: then
+    /// it is the only one there is, and has to go there itself.
+    fn is_last_copy(&self, intent: &Intent, account: &Account) -> bool {
+        let new = &intent.new;
+        let is_held = self.known.hold().is_some_and(|hold| hold.id == new.folder);
+        let expunges = account.terms.dispose.action() == Some(Action::Expunge);
+        let is_copy = is_held && new.action == Action::Expunge && (is_retrieved(new) || !expunges);
+        let mut served = self
+            .known
+            .served()
+            .filter_map(|at| self.known.folders.get(at));
+        is_copy && !served.any(|folder| self.positions.contains_key(&(folder.id, new.seq)))
     }
 
     /// The message may have another UID than when the intent was written down, by a session whose list was made before a change of

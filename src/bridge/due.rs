@@ -122,6 +122,11 @@ pub(super) fn after_retrieve<'a>(
         .collect()
 }
 
+/// Whether it was written down because a client has had the message.
+pub(super) fn is_retrieved(intent: &NewIntent) -> bool {
+    intent.cause.starts_with(RETRIEVED)
+}
+
 /// Whether what was written down of a message is still what the rules say: since then a client may have been added or reset, or may have
 /// had the message and not deleted it.
 pub(super) fn still_holds(
@@ -134,7 +139,7 @@ pub(super) fn still_holds(
 ) -> bool {
     let (policy, retention) = (readers.as_policy(), &terms.rules.retention);
     let kept = withheld.contains(item.seq);
-    let wanted = if intent.cause.starts_with(RETRIEVED) {
+    let wanted = if is_retrieved(intent) {
         let lacked = policy.iter().any(|reader| lacks(item, reader));
         !kept && (retention.dispose_undelivered || !lacked)
     } else {

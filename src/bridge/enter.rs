@@ -176,12 +176,22 @@ impl Bridge {
         let mailbox_login = normalized(&name.mailbox);
         let login = name.canonical(upstream.separator);
         loop {
-            if let Some(client) = self.store().client_by_login(&login).await? {
-                return Ok(client);
-            }
             let now = clock::now();
-            let endpoint = upstream.key();
-            let mailbox = self.store().mailbox(&endpoint, &mailbox_login, now).await?;
+            let mailbox = self
+                .store()
+                .mailbox(&upstream.key(), &mailbox_login, now)
+                .await?;
+            if let Some(client) = self.store().client_by_login(&login).await? {
+                if client.mailbox == mailbox.id {
+                    return Ok(client);
+                }
+                // Its state speaks of other messages, and it would be alone in a mailbox that others are in.
+                let words = format!(
+                    "{login} was made known at another address of its upstream; \
+                     `popbridge client remove` it, or give the upstream its old url"
+                );
+                return Err(Barred::Unknown(Trouble::Settings(words)));
+            }
             let new = NewClient {
                 mailbox: mailbox.id,
                 login: login.clone(),

@@ -52,9 +52,16 @@ impl Accounts {
         if known.hold().is_none_or(|folder| folder.register.is_none()) {
             connection.create(&hold).await?;
         }
-        known = self
-            .refresh_folder(account, connection, &known, HOLD, &Links::Traits)
-            .await?;
+        let listed = self.refresh_folder(account, connection, &known, HOLD, &Links::Traits);
+        known = match listed.await {
+            // Somebody has removed the odd folder: it is made again.
+            Err(Trouble::Upstream(Error::Refused { .. })) => {
+                connection.create(&hold).await?;
+                self.refresh_folder(account, connection, &known, HOLD, &Links::Traits)
+                    .await?
+            }
+            listed => listed?,
+        };
         let missing: Vec<(usize, Vec<Missing>)> = known
             .served()
             .filter_map(|at| Some((at, missing(&known, known.folders.get(at)?))))

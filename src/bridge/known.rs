@@ -172,7 +172,18 @@ impl Known {
         };
         let mut elsewhere = HashMap::new();
         let others = self.folders.iter().enumerate().filter(|(i, _)| *i != at);
-        for register in others.filter_map(|(_, folder)| folder.register.as_ref()) {
+        let others: Vec<_> = others
+            .filter_map(|(_, folder)| folder.register.as_ref())
+            .collect();
+        // What has just left another folder is the same message, too; one that is there still comes first.
+        for gone in others.iter().flat_map(|register| &register.gone) {
+            if let (Some(id), Some(uidl), false) =
+                (gone.gm_msgid, Uidl::new(&gone.uidl), gone.disposed)
+            {
+                elsewhere.insert(id, (gone.seq, uidl));
+            }
+        }
+        for register in others {
             for (position, entry) in register.entries.iter().enumerate() {
                 if let (Some(id), Some(uidl)) =
                     (register.gm_msgid(position), register.uidl(position))

@@ -141,6 +141,7 @@ impl Mailbox {
             let started = async {
                 if open != Some(item.place) {
                     examine(&mut connection, self.known.as_deref(), item).await?;
+                    open = Some(item.place);
                     self.reopened = true;
                 }
                 if self.reopened {
@@ -152,8 +153,9 @@ impl Mailbox {
                 Ok(start) => return Ok((connection, start)),
                 Err(trouble) if Trouble::is_lost_connection(&trouble) && !fresh => {}
                 Err(trouble) => {
-                    // The folder may be open under another UIDVALIDITY than the list's: it is looked at again before the next body.
                     self.connection = Some(connection);
+                    // Where it could not be opened as it was, it is looked at again before the next body.
+                    self.open = open.filter(|place| *place == item.place);
                     return Err(trouble);
                 }
             }

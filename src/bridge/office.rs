@@ -82,7 +82,7 @@ pub async fn plan(
     };
     let now = clock::now();
     let (known, readers) = stored(store, mailbox.id, terms).await?;
-    let withheld = withheld(&store.troubles(mailbox.id).await?, now);
+    let withheld = withheld(&store.troubles(mailbox.id).await?, None);
     let contents = &known.contents;
     let verdicts = verdicts(contents.items.iter(), &readers, terms, &withheld, now);
     let plans = verdicts.into_iter().map(|(item, why, goes)| Plan {

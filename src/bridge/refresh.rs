@@ -78,6 +78,12 @@ impl Accounts {
                 Err(Trouble::Store(StoreError::Conflict)) => {
                     self.known.invalidate(&account.mailbox).await;
                 }
+                Err(trouble @ Trouble::Upstream(Error::Refused { .. })) => {
+                    // A folder may have been renamed: which ones there are is asked again the next time.
+                    self.names.invalidate(&account.mailbox).await;
+                    self.known.invalidate(&account.mailbox).await;
+                    return Err(trouble);
+                }
                 outcome => return outcome,
             }
         }

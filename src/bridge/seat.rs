@@ -115,7 +115,11 @@ impl Seat {
         let mut quit = Quit {
             client: self.client.id,
             lease: lock.lease().clone(),
-            delivered: delivered.difference(&self.marks.delivered),
+            delivered: match self.recent {
+                // As with Gmail: another device of the same client shall not miss what this one has looked at.
+                true => SeqSet::new(),
+                false => delivered.difference(&self.marks.delivered),
+            },
             deleted: SeqSet::new(),
             disposing: SeqSet::new(),
             without_quit: SeqSet::new(),
@@ -156,7 +160,7 @@ impl Seat {
         marks.disposing.union_with(&quit.disposing);
         readers.replace(self.client.id, &Arc::new(marks.clone()));
 
-        let withheld = accounts.withheld(account, now).await?;
+        let withheld = accounts.unreadable(account).await?;
         let touched = |set: &SeqSet| -> Vec<Item> {
             let numbers = set
                 .ranges()
@@ -221,7 +225,7 @@ impl Seat {
         let Some(lock) = self
             .lock
             .as_ref()
-            .filter(|_| self.rules.delivered_without_quit)
+            .filter(|_| self.rules.delivered_without_quit && !self.recent)
         else {
             return;
         };

@@ -11,7 +11,7 @@ use super::account::Account;
 use super::accounts::{Accounts, Opened, in_time};
 use super::act::{Done, act};
 use super::clock;
-use super::due::due;
+use super::due::{due, is_retrieved};
 use super::hold::Turn;
 use super::known::Known;
 use super::readers::Readers;
@@ -19,7 +19,7 @@ use super::standing;
 use super::trouble::Trouble;
 use crate::imap::Connection;
 use crate::maildrop::{Seq, SeqSet};
-use crate::store::Trouble as Unreadable;
+use crate::store::{Intent, Trouble as Unreadable};
 
 /// After so many seconds without a word another instance may look after the mailbox. Should the first one be at it still, both find
 /// out at each message that it is gone already.
@@ -124,7 +124,7 @@ impl Accounts {
         let now = clock::now();
         let rules = &account.terms.rules;
         let readers = Readers::load(&self.store, &self.marks, account.mailbox, rules, now).await?;
-        let withheld = self.withheld(account, now).await?;
+        let withheld = self.unreadable(account).await?;
         let mut swept = Swept::default();
         if care == Care::Sweep {
             swept.stopped = self
@@ -165,7 +165,20 @@ impl Accounts {
     ) -> Result<Option<(usize, usize)>, Trouble> {
         let items = &known.contents.items;
         let written = self.store.intents(account.mailbox).await?;
-        let written: HashSet<Seq> = written.iter().map(|intent| intent.new.seq).collect();
+        let rule = account.terms.dispose.action();
+        // What waits because somebody has had a message is not what the rules say of it.
+        let by_rule = |intent: &&Intent| {
+            !is_retrieved(&intent.new) || rule.as_ref() == Some(&intent.new.action)
+        };
+        let mut written: HashSet<Seq> = written
+            .iter()
+            .filter(by_rule)
+            .map(|intent| intent.new.seq)
+            .collect();
+        if let Some(action) = rule.as_ref().filter(|action| !action.takes_away()) {
+            // It stays in the mailbox, and is dealt with all the same.
+            written.extend(self.store.done(account.mailbox, action).await?);
+        }
         let open = items.iter().filter(|item| !written.contains(&item.seq));
         let mut due = due(open, known, readers, account, withheld, now);
         let mut stopped = None;
@@ -201,19 +214,27 @@ impl Accounts {
         Ok(stopped)
     }
 
+    /// Messages that could not be read three times, and not since: nobody has had them, and they are never disposed of.
+    pub(super) async fn unreadable(&self, account: &Account) -> Result<SeqSet, Trouble> {
+        Ok(withheld(&self.store.troubles(account.mailbox).await?, None))
+    }
+
     /// Messages that could not be read three times: a client that takes one after the other would stop at them for ever.
     pub(super) async fn withheld(&self, account: &Account, now: i64) -> Result<SeqSet, Trouble> {
-        Ok(withheld(&self.store.troubles(account.mailbox).await?, now))
+        Ok(withheld(
+            &self.store.troubles(account.mailbox).await?,
+            Some(now),
+        ))
     }
 }
 
-/// Those of the messages in trouble that are withheld at this time.
-pub(super) fn withheld(troubles: &[Unreadable], now: i64) -> SeqSet {
+/// Those of the messages in trouble that are withheld at this time; without a time all that could not be read, which are never disposed of.
+pub(super) fn withheld(troubles: &[Unreadable], now: Option<i64>) -> SeqSet {
     let withheld = troubles
         .iter()
         .filter(|trouble| trouble.failures >= FAILURES);
     withheld
-        .filter(|trouble| now < trouble.at + RETRY)
+        .filter(|trouble| now.is_none_or(|now| now < trouble.at + RETRY))
         .map(|trouble| trouble.seq)
         .collect()
 }

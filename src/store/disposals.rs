@@ -9,6 +9,7 @@ use super::mailboxes::no_such_mailbox;
 use super::sql::{CHUNK, Columns, Conn, Values, execute_with, list};
 use super::{FolderId, Intent, IntentState, MailboxId, NewIntent, Store, StoreError};
 use crate::maildrop::Seq;
+use crate::policy::Action;
 
 struct Done {
     mailbox: MailboxId,
@@ -155,6 +156,17 @@ impl Store {
         self.set_sweep(mailbox, set).await
     }
 
+    /// The messages of a mailbox to which this was done already, and which may be there still.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn done(&self, mailbox: MailboxId, action: &Action) -> Result<Vec<Seq>, StoreError> {
+        self.read((mailbox, action.to_string()), |(mailbox, action), conn| {
+            Box::pin(done(*mailbox, action, conn))
+        })
+        .await
+    }
+
     /// Whether the operator has agreed to a large sweep; the word is used up by asking.
     ///
     /// # Errors
@@ -176,15 +188,15 @@ impl Store {
         self.note(statement, Vec::new()).await.map(|_| ())
     }
 
-    /// No sweep of the mailbox is too large any more.
+    /// No sweep of the mailbox is too large any more; a word of the operator's that was not needed is not kept for another one.
     ///
     /// # Errors
     /// See [`StoreError`].
     pub async fn clear_stop(&self, mailbox: MailboxId) -> Result<(), StoreError> {
         let id = mailbox.0;
         let statement = format!(
-            "UPDATE mailbox SET stopped_take = NULL, stopped_of = NULL, stopped_at = NULL \
-             WHERE id = {id} AND stopped_at IS NOT NULL"
+            "UPDATE mailbox SET stopped_take = NULL, stopped_of = NULL, stopped_at = NULL, sweep_confirmed = 0 \
+             WHERE id = {id} AND (stopped_at IS NOT NULL OR sweep_confirmed = 1)"
         );
         self.note(statement, Vec::new()).await.map(|_| ())
     }
@@ -253,6 +265,17 @@ pub(super) async fn insert(
         values.run(conn, before, after).await?;
     }
     Ok(())
+}
+
+async fn done(mailbox: MailboxId, action: &str, conn: &mut Conn) -> Result<Vec<Seq>, Failure> {
+    let rows = sqlx::query(
+        "SELECT DISTINCT seq FROM intent WHERE mailbox_id = $1 AND action = $2 AND state = 'done'",
+    )
+    .bind(mailbox.0)
+    .bind(action.to_owned())
+    .fetch_all(&mut *conn)
+    .await?;
+    rows.iter().map(|row| row.seq(0)).collect()
 }
 
 async fn open(mailbox: MailboxId, conn: &mut Conn) -> Result<Vec<Intent>, Failure> {

@@ -24,7 +24,17 @@ fn listed_as(size: usize, raw: &[u8]) -> Peer {
     peer.mailbox().lock().mail[0].raw = raw.to_vec();
     let row =
         format!("* 1 FETCH (UID 1 RFC822.SIZE {size} INTERNALDATE \"01-Jan-2024 00:01:00 +0000\")");
+    let again = row.clone();
+    // It says so again when it is asked whether this still is the message.
     peer.reply("UID FETCH 1:*", &format!("{row}\n{{tag}} OK done"))
+        .on("UID FETCH 1", move |conn, cmd| {
+            if !cmd.has("RFC822.SIZE") {
+                return Flow::Default;
+            }
+            conn.line(&again);
+            conn.ok(cmd);
+            Flow::Done
+        })
 }
 
 /// Answers every range with the whole message.
