@@ -329,3 +329,18 @@ fn what_an_operator_changes_during_a_session_is_not_undone_by_its_quit() {
     office.add("desk", &[]);
     assert_eq!(listed_to(&office, "desk"), [1, 2, 3]);
 }
+
+#[test]
+fn what_was_looked_at_as_recent_is_still_undelivered() {
+    let office = Office::start();
+    office.add("scanner", &["view=undelivered"]);
+    office.deliver_at(1, now() - HOUR);
+    office.deliver_at(2, now() - HOUR);
+    let mut recent = office.recent("scanner");
+    assert_eq!(fetch(&mut recent), [1, 2]);
+    recent.quit();
+    let mut scanner = office.client("scanner");
+    assert_eq!(fetch(&mut scanner), [1, 2]);
+    scanner.quit();
+    assert_eq!(listed(&mut office.client("scanner")), NONE);
+}

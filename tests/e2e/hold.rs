@@ -172,3 +172,41 @@ fn mail_in_junk_is_listed_too_and_a_header_line_names_its_folder() {
         "{uidls:?}"
     );
 }
+
+#[test]
+fn a_hold_folder_that_somebody_removes_is_made_again() {
+    let office = held().start();
+    office.add("desk1", &[]);
+    office.deliver(1..=2);
+    wait_for_copies(office.bridge(), 1);
+    let before = office.client("desk1").lines("UIDL");
+    office.phone().delete_folder("popbridge");
+    assert_eq!(office.client("desk1").lines("UIDL"), before);
+    assert_eq!(office.numbers_in("popbridge"), [1, 2]);
+    assert_eq!(fetch(&mut office.client("desk1")), [1, 2]);
+}
+
+#[test]
+fn a_held_message_that_is_the_last_one_goes_to_the_trash_and_not_for_good() {
+    let rules = "after_retrieve = \"trash\"";
+    let office = held().rules(rules).start();
+    office.add("desk1", &[]);
+    office.add("desk2", &[]);
+    office.deliver(1..=2);
+    wait_for_copies(office.bridge(), 1);
+    let mut desk1 = office.client("desk1");
+    assert_eq!(fetch(&mut desk1), [1, 2]);
+    desk1.quit();
+    office.phone().remove(&[1]);
+    let mut desk2 = office.client("desk2");
+    assert_eq!(fetch(&mut desk2), [1, 2]);
+    desk2.quit();
+    crate::support::process::eventually("the trash", || office.numbers_in("Trash").contains(&2));
+    let mut left = [office.numbers_in("popbridge"), office.numbers_in("Trash")].concat();
+    left.sort_unstable();
+    assert_eq!(
+        left,
+        [1, 2],
+        "what the phone took away is still held or in the trash"
+    );
+}

@@ -329,6 +329,11 @@ impl Phone {
             .command(&format!("STORE {messages} +FLAGS ({flags})"));
     }
 
+    /// Removes a whole folder.
+    pub fn delete_folder(&mut self, folder: &str) {
+        self.imap.command(&format!("DELETE {folder}"));
+    }
+
     /// Copies messages, by their numbers in the mailbox, into another folder.
     pub fn copy(&mut self, messages: &str, folder: &str) {
         self.imap.command("NOOP");

@@ -242,6 +242,10 @@ async fn a_stopped_sweep_waits_for_the_operators_word(place: Place) {
     assert_eq!((confirmed.stopped, confirmed.sweep_confirmed), (None, true));
     assert!(store.take_confirmation(mailbox).await.unwrap());
     assert!(!store.take_confirmation(mailbox).await.unwrap());
+    // A word that was not needed is not kept for another time.
+    store.confirm_sweep(mailbox).await.unwrap();
+    store.clear_stop(mailbox).await.unwrap();
+    assert!(!store.take_confirmation(mailbox).await.unwrap());
     assert!(!store.mailboxes().await.unwrap()[0].sweep_confirmed);
 }
 
