@@ -202,7 +202,7 @@ mod tests {
         };
         assert_eq!(
             canonical("recent:Info@Example.COM/Desk1"),
-            "Info@example.com/Desk1"
+            "info@example.com/Desk1"
         );
         assert_eq!(canonical("ann"), "ann");
     }

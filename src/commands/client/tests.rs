@@ -108,7 +108,7 @@ async fn a_generated_password_is_alone_on_a_line_and_lets_the_client_in() {
     assert!(!place.lets_in("desk1", "wrong").await);
     let store = place.store().await;
     let client = store.client_by_login("desk1").await.unwrap().unwrap();
-    let mailbox = store.find_mailbox("imap.example.com:993", "Info@example.com");
+    let mailbox = store.find_mailbox("imap.example.com:993", "info@example.com");
     assert_eq!(mailbox.await.unwrap().unwrap().id, client.mailbox);
     assert!(client.named && client.account.as_deref() == Some("info"));
 }
@@ -200,7 +200,7 @@ async fn settings_are_changed_shown_and_taken_back() {
         "{shown}"
     );
     assert!(
-        shown.contains("mailbox:    Info@example.com at imap.example.com:993\n"),
+        shown.contains("mailbox:    info@example.com at imap.example.com:993\n"),
         "{shown}"
     );
     assert!(shown.contains("delivered:  0 messages\n"), "{shown}");
