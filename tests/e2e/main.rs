@@ -54,4 +54,5 @@ mod shared;
 mod shared_figures;
 mod starttls;
 mod traffic;
+mod unreadable;
 mod upstream_side;
