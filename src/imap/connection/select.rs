@@ -1,0 +1,116 @@
+//! Opening folders: EXAMINE and SELECT, with ENABLE QRESYNC in the same flight, and what they tell.
+//!
+//! Must not know: what a folder's messages are.
+
+use super::super::error::Error;
+use super::super::flags::PermanentFlags;
+use super::super::reply::{Capabilities, Reply};
+use super::super::set;
+use super::{Connection, Pending, Untagged, quoted};
+use crate::maildrop::UidValidity;
+
+/// What SELECT or EXAMINE told (RFC 3501, 6.3.1; RFC 7162, 3.1.2).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Selected {
+    /// Messages in the folder.
+    pub exists: u32,
+    /// UIDVALIDITY; without it UIDs mean nothing and the folder is refused.
+    pub uid_validity: UidValidity,
+    /// UIDNEXT, where the upstream tells it.
+    pub uid_next: Option<u32>,
+    /// HIGHESTMODSEQ, where the folder keeps one.
+    pub highest_modseq: Option<u64>,
+    /// Whether changes are refused.
+    pub read_only: bool,
+    /// PERMANENTFLAGS, where the upstream tells them.
+    pub permanent_flags: Option<PermanentFlags>,
+}
+
+impl Connection {
+    /// Opens a folder (its name as on the wire) read-only: nothing, not even `\Recent`, changes upstream (RFC 3501, 6.3.2).
+    /// `resync` enables QRESYNC first, in the same flight, where it is offered.
+    ///
+    /// # Errors
+    /// [`Error::Refused`], [`Error::Protocol`] where UIDVALIDITY or EXISTS is missing, and what any command can give.
+    pub async fn examine(&mut self, folder: &str, resync: bool) -> Result<Selected, Error> {
+        let enable =
+            resync && !self.qresync && self.folder.is_none() && self.capabilities.has("QRESYNC");
+        if enable {
+            self.transport().cork();
+            let enabling = self.begin("ENABLE", "ENABLE QRESYNC").await?;
+            let selecting = self
+                .send("EXAMINE", &format!("EXAMINE {}", quoted(folder)))
+                .await?;
+            self.transport().uncork().await?;
+            let mut enabled = false;
+            self.finish_any(&enabling, |untagged| {
+                if let Untagged::Data(data) = untagged
+                    && set::is(data, b"ENABLED")
+                {
+                    enabled |= Capabilities::parse(data.trim_ascii_end()).has("QRESYNC");
+                }
+                Ok(())
+            })
+            .await?;
+            self.qresync = enabled;
+            self.clean = false; // EXAMINE is still under way
+            return self.finish_select(selecting, folder).await;
+        }
+        let selecting = self
+            .begin("EXAMINE", &format!("EXAMINE {}", quoted(folder)))
+            .await?;
+        self.finish_select(selecting, folder).await
+    }
+
+    /// Opens a folder for changing it.
+    ///
+    /// # Errors
+    /// As [`Self::examine`].
+    pub async fn select(&mut self, folder: &str) -> Result<Selected, Error> {
+        let selecting = self
+            .begin("SELECT", &format!("SELECT {}", quoted(folder)))
+            .await?;
+        self.finish_select(selecting, folder).await
+    }
+
+    async fn finish_select(&mut self, pending: Pending, folder: &str) -> Result<Selected, Error> {
+        self.folder = None;
+        let (mut exists, mut uid_validity, mut uid_next, mut highest_modseq) =
+            (None, None, None, None);
+        let mut permanent_flags = None;
+        let reply = self
+            .finish(&pending, |untagged| {
+                match untagged {
+                    Untagged::Data(data) => exists = set::exists(data).or(exists),
+                    Untagged::Status(reply) => {
+                        uid_validity = number(reply, "UIDVALIDITY")
+                            .and_then(UidValidity::new)
+                            .or(uid_validity);
+                        uid_next = number(reply, "UIDNEXT").or(uid_next);
+                        highest_modseq = number(reply, "HIGHESTMODSEQ").or(highest_modseq);
+                        if let Some(told) = reply.code_args("PERMANENTFLAGS") {
+                            permanent_flags = Some(PermanentFlags::parse(told));
+                        }
+                    }
+                }
+                Ok(())
+            })
+            .await?;
+        let selected = Selected {
+            exists: exists.ok_or(Error::Protocol("a folder was opened without EXISTS"))?,
+            uid_validity: uid_validity
+                .ok_or(Error::Protocol("a folder was opened without UIDVALIDITY"))?,
+            uid_next,
+            highest_modseq,
+            read_only: reply.code_name() == Some("READ-ONLY"),
+            permanent_flags,
+        };
+        self.folder = Some((folder.to_owned(), selected.clone()));
+        Ok(selected)
+    }
+}
+
+/// A number in a response code: `[UIDNEXT 42]`.
+fn number<T: std::str::FromStr>(reply: &Reply, code: &str) -> Option<T> {
+    reply.code_args(code)?.trim().parse().ok()
+}
