@@ -95,6 +95,14 @@ impl Mailbox {
         self.open = last.and_then(|at| u16::try_from(at).ok());
         self.reopened = false;
         self.connection = Some(connection);
+        if self.seat.client.found_below.is_none() {
+            let found = self
+                .accounts
+                .store
+                .found(self.account.mailbox, known.next_seq);
+            found.await?;
+            self.seat.client.found_below = Some(known.next_seq);
+        }
         let troubles = self.accounts.store.troubles(self.account.mailbox).await?;
         self.troubled = troubles.iter().map(|trouble| trouble.seq).collect();
         let withheld = match self.seat.withholds() && !troubles.is_empty() {

@@ -8,7 +8,7 @@ use moka::future::Cache;
 
 use super::trouble::Trouble;
 use crate::config::ClientSettings;
-use crate::policy::{Marks, Reader, ReaderState, Rules};
+use crate::policy::{Enrolment, Marks, Reader, ReaderState, Rules};
 use crate::store::{Client, ClientId, MailboxId, Store};
 
 /// For so long after a removal or an expiry nothing becomes due by it, in seconds: time to notice a mistake.
@@ -114,6 +114,11 @@ impl Readers {
         self.all.iter().map(Owned::as_policy).collect()
     }
 
+    /// Whether the mailbox has not been looked at since one of them was made known.
+    pub(super) fn has_newcomer(&self) -> bool {
+        self.all.iter().any(|r| r.client.found_below.is_none())
+    }
+
     /// Gives one client the marks that it is about to have.
     pub(super) fn replace(&mut self, client: ClientId, marks: &Arc<Marks>) {
         for reader in self.all.iter_mut().filter(|r| r.client.id == client) {
@@ -130,7 +135,7 @@ impl Owned {
             name: &self.client.login,
             marks: &self.marks,
             view: &self.settings.view,
-            enrolled_at: self.client.enrolled_at,
+            enrolment: enrolment(&self.client),
             state: self.state,
         }
     }
@@ -144,6 +149,14 @@ impl Owned {
 /// A client's own settings.
 pub(super) fn settings(client: &Client) -> Result<ClientSettings, Trouble> {
     ClientSettings::from_json(&client.login, &client.settings).map_err(Trouble::Settings)
+}
+
+/// When a client was made known, in the form in which rules are asked.
+pub(super) fn enrolment(client: &Client) -> Enrolment {
+    Enrolment {
+        at: client.enrolled_at,
+        found_below: client.found_below,
+    }
 }
 
 /// When a client was last heard of, in seconds since 1970.

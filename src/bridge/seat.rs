@@ -12,7 +12,7 @@ use super::clock;
 use super::due::{Due, after_retrieve, due};
 use super::known::Known;
 use super::locks::Lock;
-use super::readers::Readers;
+use super::readers::{Readers, enrolment};
 use super::trouble::Trouble;
 use crate::config::ClientSettings;
 use crate::maildrop::{Item, Maildrop, Seq, SeqSet};
@@ -92,7 +92,7 @@ impl Seat {
         let seat = policy::Seat {
             view: &self.settings.view,
             marks: &self.marks,
-            enrolled_at: self.client.enrolled_at,
+            enrolment: enrolment(&self.client),
         };
         let now = clock::now();
         let shown = policy::show(&known.contents, &seat, withheld, self.recent, now);

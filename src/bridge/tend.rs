@@ -127,6 +127,9 @@ impl Accounts {
         let withheld = self.unreadable(account).await?;
         let mut swept = Swept::default();
         if care == Care::Sweep {
+            if readers.has_newcomer() {
+                self.store.found(account.mailbox, known.next_seq).await?;
+            }
             swept.stopped = self
                 .write_down(account, &known, &readers, &withheld, now)
                 .await?;

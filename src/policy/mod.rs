@@ -12,7 +12,7 @@ pub use action::{Action, UnknownAction};
 pub use marks::Marks;
 pub use retention::{Cause, Reader, ReaderState, Reason, Verdict, lacks, verdict};
 pub use rules::{AfterRetrieve, OnDelete, Retention, Rules, When};
-pub use view::{Listed, Seat, Since, View, show};
+pub use view::{Enrolment, Listed, Seat, Since, View, show};
 
 /// What happens upstream to a message that is no longer needed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

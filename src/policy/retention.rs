@@ -6,7 +6,7 @@
 
 use std::fmt;
 
-use super::{Marks, Retention, View, When};
+use super::{Enrolment, Marks, Retention, View, When};
 use crate::maildrop::Item;
 
 /// A client whose doing counts. One that was removed, or has expired, is still a live one for 7 days; after that a removed one is none.
@@ -20,8 +20,8 @@ pub struct Reader<'a> {
     pub marks: &'a Marks,
     /// What it is shown.
     pub view: &'a View,
-    /// When it was made known, in seconds since 1970.
-    pub enrolled_at: i64,
+    /// When it was made known.
+    pub enrolment: Enrolment,
     /// Whether it is waited for.
     pub state: ReaderState,
 }
@@ -135,10 +135,8 @@ impl Reader<'_> {
         let was_recent = self
             .view
             .last
-            .is_none_or(|last| item.came().saturating_add(last) > self.enrolled_at);
-        was_recent
-            && self.view.begins_before(item, self.enrolled_at)
-            && self.view.has_room_for(item)
+            .is_none_or(|last| item.came().saturating_add(last) > self.enrolment.at);
+        was_recent && self.view.begins_before(item, self.enrolment) && self.view.has_room_for(item)
     }
 }
 

@@ -21,7 +21,7 @@ pub enum Since {
     /// With everything that is there.
     #[default]
     Beginning,
-    /// With what arrives after the client was made known; see [`Item::came`].
+    /// With what arrives after the client was made known; see [`Enrolment`].
     Enrolment,
     /// With mail of this INTERNALDATE or later, in seconds since 1970.
     Date(i64),
@@ -42,6 +42,28 @@ pub struct View {
     pub max_size: Option<u32>,
 }
 
+/// When a client was made known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Enrolment {
+    /// In seconds since 1970.
+    pub at: i64,
+    /// What the bridge found when it looked at the mailbox for the first time after that has smaller numbers than this; `None` before
+    /// that look.
+    pub found_below: Option<Seq>,
+}
+
+/// So far the upstream's clock may be behind the bridge's, in seconds. What is not certain is shown.
+const CLOCKS_APART: i64 = 5 * 60;
+
+impl Enrolment {
+    /// Whether a message came before the client was made known. What the bridge found at its first look after that may have come before it: its
+    /// INTERNALDATE says so. What it finds later with an old INTERNALDATE was moved there since.
+    fn is_after(self, item: &Item) -> bool {
+        let found = self.found_below.is_none_or(|below| item.seq < below);
+        item.came() < self.at || found && item.internal_date < self.at - CLOCKS_APART
+    }
+}
+
 /// One client at its mailbox.
 #[derive(Clone, Copy, Debug)]
 pub struct Seat<'a> {
@@ -49,16 +71,16 @@ pub struct Seat<'a> {
     pub view: &'a View,
     /// What it has done.
     pub marks: &'a Marks,
-    /// When it was made known, in seconds since 1970.
-    pub enrolled_at: i64,
+    /// When it was made known.
+    pub enrolment: Enrolment,
 }
 
 impl View {
     /// Whether the client's mailbox begins before this message, however old it has become since.
-    pub(super) fn begins_before(&self, item: &Item, enrolled_at: i64) -> bool {
+    pub(super) fn begins_before(&self, item: &Item, enrolment: Enrolment) -> bool {
         match self.since {
             Since::Beginning => true,
-            Since::Enrolment => item.came() >= enrolled_at,
+            Since::Enrolment => !enrolment.is_after(item),
             Since::Date(date) => item.internal_date >= date,
         }
     }
@@ -68,8 +90,8 @@ impl View {
     }
 
     /// Whether a message is shown for what it is, whatever was done with it.
-    fn takes(&self, item: &Item, enrolled_at: i64, oldest: Option<i64>) -> bool {
-        self.begins_before(item, enrolled_at)
+    fn takes(&self, item: &Item, enrolment: Enrolment, oldest: Option<i64>) -> bool {
+        self.begins_before(item, enrolment)
             && self.has_room_for(item)
             && oldest.is_none_or(|oldest| item.came() >= oldest)
     }
@@ -96,7 +118,7 @@ pub fn show(
     let Seat {
         view,
         marks,
-        enrolled_at,
+        enrolment,
     } = seat;
     let mut hidden: Vec<&SeqSet> = Vec::new();
     if !recent {
@@ -122,7 +144,7 @@ pub fn show(
     };
     let items = (0_u32..).zip(&contents.items);
     let positions: Box<[u32]> = items
-        .filter(|(_, item)| !is_hidden(item.seq) && view.takes(item, *enrolled_at, oldest))
+        .filter(|(_, item)| !is_hidden(item.seq) && view.takes(item, *enrolment, oldest))
         .map(|(position, _)| position)
         .take(most)
         .collect();

@@ -6,6 +6,7 @@ use super::error::Failure;
 use super::mailboxes::no_such_mailbox;
 use super::sql::{Columns, Conn};
 use super::{Client, ClientId, MailboxId, NewClient, Store, StoreError};
+use crate::maildrop::Seq;
 use crate::secret::StoredPassword;
 
 /// The columns that [`client_of`] reads.
@@ -13,7 +14,7 @@ macro_rules! select {
     ($rest:literal) => {
         concat!(
             "SELECT id, mailbox_id, login, name, named, account, password, settings, enrolled_at, reset_at, removed_at, ",
-            "last_seen, version, losses_before FROM client ",
+            "last_seen, version, losses_before, found_below FROM client ",
             $rest
         )
     };
@@ -102,6 +103,18 @@ impl Store {
         .await
     }
 
+    /// Notes that the mailbox was looked at, and that it had these numbers below `next_seq` then, for the clients that have been made since it was
+    /// looked at last.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn found(&self, mailbox: MailboxId, next_seq: Seq) -> Result<(), StoreError> {
+        self.write((mailbox, next_seq), |(mailbox, next_seq), conn| {
+            Box::pin(note_found(*mailbox, *next_seq, conn))
+        })
+        .await
+    }
+
     /// Notes when clients were last seen. Never goes back; clients that are not there any more are left out.
     ///
     /// # Errors
@@ -183,7 +196,17 @@ fn client_of(row: &AnyRow) -> Result<Client, Failure> {
         last_seen: row.maybe_int(11)?,
         version: row.int(12)?,
         losses_before: row.int(13)?,
+        found_below: row.maybe_seq(14)?,
     })
+}
+
+async fn note_found(mailbox: MailboxId, next_seq: Seq, conn: &mut Conn) -> Result<(), Failure> {
+    sqlx::query("UPDATE client SET found_below = $2 WHERE mailbox_id = $1 AND found_below IS NULL")
+        .bind(mailbox.0)
+        .bind(i64::from(next_seq.get()))
+        .execute(&mut *conn)
+        .await?;
+    Ok(())
 }
 
 async fn set(

@@ -11,7 +11,10 @@ use super::error::Failure;
 use super::sql::{Conn, count, execute};
 
 /// In order; the first brings the schema to version 1. Never changed once released.
-const MIGRATIONS: [&str; 1] = [include_str!("migrations/0001_start.sql")];
+const MIGRATIONS: [&str; 2] = [
+    include_str!("migrations/0001_start.sql"),
+    include_str!("migrations/0002_found_below.sql"),
+];
 
 /// The newest version that this program knows.
 pub(super) const KNOWN: i64 = MIGRATIONS.len() as i64;

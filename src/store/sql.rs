@@ -156,6 +156,7 @@ pub(super) trait Columns {
     fn maybe_string(&self, column: usize) -> Result<Option<String>, Failure>;
     fn u32(&self, column: usize) -> Result<u32, Failure>;
     fn seq(&self, column: usize) -> Result<Seq, Failure>;
+    fn maybe_seq(&self, column: usize) -> Result<Option<Seq>, Failure>;
     fn uid(&self, column: usize) -> Result<Uid, Failure>;
     fn uid_validity(&self, column: usize) -> Result<UidValidity, Failure>;
 }
@@ -183,6 +184,11 @@ impl Columns for AnyRow {
 
     fn seq(&self, column: usize) -> Result<Seq, Failure> {
         Seq::new(self.u32(column)?).ok_or_else(|| damaged("a message has the number 0"))
+    }
+
+    fn maybe_seq(&self, column: usize) -> Result<Option<Seq>, Failure> {
+        let there = self.maybe_int(column)?.is_some();
+        there.then(|| self.seq(column)).transpose()
     }
 
     fn uid(&self, column: usize) -> Result<Uid, Failure> {

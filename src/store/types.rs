@@ -128,6 +128,8 @@ pub struct Client {
     pub settings: String,
     /// When it was made known.
     pub enrolled_at: i64,
+    /// The mailbox's next number at the first look at it after that, if there was one.
+    pub found_below: Option<Seq>,
     /// When its marks were last cleared.
     pub reset_at: Option<i64>,
     /// When it was removed; its rows stay for 7 days.

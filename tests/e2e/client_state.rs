@@ -165,6 +165,22 @@ fn a_client_from_now_on_gets_what_arrives_later() {
 }
 
 #[test]
+fn what_came_before_a_client_from_now_on_is_not_shown_to_it_even_if_nobody_had_looked() {
+    let office = office(1..=2, &[]);
+    assert_eq!(listed_to(&office, "desk"), [1, 2]);
+    office.deliver_at(3, now());
+    office.ahead(HOUR);
+    office.add("new", &["since=enrolment"]);
+    assert_eq!(listed_to(&office, "new"), NONE);
+    assert_eq!(listed_to(&office, "desk"), [1, 2, 3]);
+    // Old mail that is moved there later is new there.
+    office.deliver_at(4, now() - DAY);
+    assert_eq!(listed_to(&office, "new"), [4]);
+    assert_eq!(listed_to(&office, "desk"), [1, 2, 3, 4]);
+    assert_eq!(office.figures("waiting")["new"], 1);
+}
+
+#[test]
 fn a_client_may_begin_with_a_day() {
     let office = Office::start();
     for (n, days) in [(1, 0), (2, 9), (3, 10), (4, 11)] {

@@ -66,6 +66,14 @@ fn expired(did: Did) -> Client {
     }
 }
 
+/// What the bridge found later came later.
+fn enrolment(at: i64) -> Enrolment {
+    Enrolment {
+        at,
+        found_below: Seq::new(1),
+    }
+}
+
 /// The verdict in words on this day; clients are called a, b, c ...
 fn judge(clients: &[Client], retention: &Retention, withheld: bool, day: i64) -> String {
     let marks: Vec<Marks> = clients.iter().map(|client| marks(client.did)).collect();
@@ -78,7 +86,7 @@ fn judge(clients: &[Client], retention: &Retention, withheld: bool, day: i64) ->
             name,
             marks,
             view: &client.view,
-            enrolled_at: client.enrolled_at,
+            enrolment: enrolment(client.enrolled_at),
             state: client.state,
         })
         .collect();
@@ -270,7 +278,7 @@ fn it_is_said_when_a_message_will_be_old_enough() {
         name: "a",
         marks: &marks,
         view: &view,
-        enrolled_at: 0,
+        enrolment: enrolment(0),
         state: ReaderState::Live,
     };
     let early = verdict(&item(), &[reader], &retention, false, 11 * DAY);

@@ -33,7 +33,10 @@ fn shown(contents: &Contents, view: &View, marks: &Marks, recent: bool) -> Vec<u
     let seat = Seat {
         view,
         marks,
-        enrolled_at: 50 * DAY,
+        enrolment: Enrolment {
+            at: 50 * DAY,
+            found_below: Seq::new(1),
+        },
     };
     let shown = show(contents, &seat, &set([8]), recent, 100 * DAY);
     let number = |position: usize| contents.items[position].seq.get();
@@ -65,7 +68,10 @@ fn a_client_that_has_done_nothing_sees_everything_without_a_list_of_its_own() {
     let seat = Seat {
         view: &View::default(),
         marks: &Marks::default(),
-        enrolled_at: 0,
+        enrolment: Enrolment {
+            at: 0,
+            found_below: None,
+        },
     };
     let all = show(&contents, &seat, &set([8]), false, 0);
     assert_eq!(all, Shown::All);
@@ -227,13 +233,18 @@ proptest! {
         messages in proptest::collection::vec((0_i64..100, 0_u32..100, 0_u32..10), 0..20),
         view in view(),
         (delivered, deleted, without_quit, withheld) in (numbers(), numbers(), numbers(), numbers()),
-        enrolled_at in 0_i64..120,
+        (at, found_below) in (0_i64..120, proptest::option::of(1_u32..40)),
         recent: bool,
     ) {
+        // Ten seconds apart, so that clocks may be apart, too.
+        let messages: Vec<_> =
+            messages.into_iter().map(|(date, seen, size)| (10 * date, 10 * seen, size)).collect();
+        let at = 10 * at;
         let contents = contents(&messages);
         let marks = Marks { delivered, deleted, without_quit, ..Marks::default() };
-        let seat = Seat { view: &view, marks: &marks, enrolled_at };
-        let now = 100;
+        let enrolment = Enrolment { at, found_below: found_below.and_then(Seq::new) };
+        let seat = Seat { view: &view, marks: &marks, enrolment };
+        let now = 1000;
         let mut expected = Vec::new();
         for (position, item) in (0..).zip(&contents.items) {
             let later = item.internal_date.max(i64::from(item.first_seen));
@@ -244,7 +255,10 @@ proptest! {
                     || withheld.contains(item.seq));
             let begun = match view.since {
                 Since::Beginning => true,
-                Since::Enrolment => later >= enrolled_at,
+                Since::Enrolment => {
+                    let found = found_below.is_none_or(|below| item.seq.get() < below);
+                    later >= at && !(found && item.internal_date < at - 300)
+                }
                 Since::Date(date) => item.internal_date >= date,
             };
             let last = if recent { Some(30 * DAY) } else { view.last };

@@ -15,6 +15,7 @@ use crate::store::{Purpose, Quit, Store, StoreError};
 on_both_engines!(
     the_secret_key_is_made_once,
     a_newer_schema_is_refused_and_not_touched,
+    an_older_schema_is_brought_up_to_date_with_what_is_in_it,
     a_command_works_beside_the_bridge,
     many_that_open_a_new_store_at_once_make_it_once,
     a_closed_store_says_so,
@@ -60,13 +61,37 @@ async fn a_newer_schema_is_refused_and_not_touched(place: Place) {
             known: KNOWN
         }
     );
-    sql(&place, "UPDATE schema_version SET version = 1").await;
+    sql(&place, "UPDATE schema_version SET version = 2").await;
     let store = place.open().await;
     let mailbox = store.mailbox("up", "me", NOW).await.unwrap();
     assert!(
         store.troubles(mailbox.id).await.is_err(),
         "nothing was made anew"
     );
+}
+
+async fn an_older_schema_is_brought_up_to_date_with_what_is_in_it(place: Place) {
+    let Scene {
+        store,
+        mailbox,
+        client: mut before,
+        ..
+    } = Scene::new(&place).await;
+    assert_eq!(before.found_below, None);
+    store.close().await;
+    drop(store);
+    sql(
+        &place,
+        "ALTER TABLE client DROP COLUMN found_below; UPDATE schema_version SET version = 1",
+    )
+    .await;
+    let store = place.open().await;
+    let client = store.client_by_login(&before.login).await.unwrap();
+    before.found_below = crate::maildrop::Seq::new(1);
+    assert_eq!(client, Some(before), "it is shown what it was shown");
+    let new = new_client(&mailbox, "info/new");
+    let new = store.add_client(&new, NOW).await.unwrap();
+    assert_eq!(new.found_below, None);
 }
 
 async fn a_command_works_beside_the_bridge(place: Place) {
