@@ -3,6 +3,8 @@
 //!
 //! Must not know: POP3's words, sockets of clients.
 
+mod suspects;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,10 +16,12 @@ use super::accounts::{Accounts, Opened};
 use super::clock;
 use super::known::Known;
 use super::seat::Seat;
-use super::tend::{Care, FAILURES};
+use super::tend::Care;
 use super::trouble::Trouble;
-use crate::imap::{Body, BodyStart, Connection, Error, Nature, Part, Target};
+use crate::imap::{Body, BodyStart, Connection, Error, Part, Target};
 use crate::maildrop::{Item, Maildrop, SeqSet};
+
+use suspects::Suspects;
 
 /// The longest wait for a body to begin.
 const FIRST_OCTET: Duration = Duration::from_secs(300);
@@ -41,6 +45,8 @@ pub(super) struct Mailbox {
     overdue: bool,
     /// Messages that could not be read lately.
     troubled: SeqSet,
+    /// Messages that could not be read in this session, for reasons that may lie with them or with the upstream.
+    suspects: Suspects,
     /// Messages that the client has had whole in this session.
     delivered: SeqSet,
     /// Those of them that its system has acknowledged to the last octet, where that counts without QUIT.
@@ -66,6 +72,7 @@ impl Mailbox {
             known: None,
             overdue: false,
             troubled: SeqSet::new(),
+            suspects: Suspects::default(),
             delivered: SeqSet::new(),
             acknowledged: SeqSet::new(),
             changed: false,
@@ -173,6 +180,7 @@ impl Mailbox {
     /// The client has had this message whole.
     pub(super) async fn had(&mut self, item: &Item) {
         self.delivered.insert(item.seq);
+        self.suspects.clear_of(item);
         if self.troubled.contains(item.seq) {
             let forgotten = self
                 .accounts
@@ -197,31 +205,6 @@ impl Mailbox {
     /// Its system has acknowledged everything that was sent to it.
     pub(super) fn acknowledged(&mut self) {
         self.acknowledged.union_with(&self.delivered);
-    }
-
-    /// This message could not be read, and it is the message rather than the upstream: when that has happened often enough, clients
-    /// that take one after the other are not stopped by it any more.
-    pub(super) async fn failed(&mut self, item: &Item, trouble: &Trouble) {
-        let Trouble::Upstream(error) = trouble else {
-            return;
-        };
-        if !matches!(error.nature(), Nature::Message) {
-            return;
-        }
-        let (mailbox, words) = (self.account.mailbox, error.to_string());
-        let noted = self
-            .accounts
-            .store
-            .trouble(mailbox, item.seq, &words, clock::now());
-        match noted.await {
-            Ok(failures) if failures >= FAILURES => {
-                warn!(uid = item.uid.get(), failures, %error,
-                    "a message cannot be read; it is withheld from clients that fetch only what is undelivered, and is not disposed of");
-                self.accounts.metrics.unreadable_message();
-            }
-            Ok(_) => {}
-            Err(error) => warn!(%error, "that a message cannot be read is not noted"),
-        }
     }
 
     /// QUIT: writes down what the client has had (where its system has acknowledged that) and deleted, durably, and does what is due
@@ -306,6 +289,7 @@ impl Mailbox {
             .leave_without_quit(&self.accounts, &self.acknowledged)
             .await;
         self.seat.unlock().await;
+        self.clear_up().await;
         let connection = self.connection.take().filter(Connection::is_clean);
         let care = self
             .accounts

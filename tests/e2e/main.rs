@@ -15,6 +15,7 @@ mod architecture;
 mod bad_days;
 mod bad_input;
 mod basics;
+mod blame;
 mod client_command;
 mod client_passwords;
 mod client_state;
