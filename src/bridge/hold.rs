@@ -2,7 +2,8 @@
 //! others do to them in INBOX matters any more.
 //!
 //! A copy is known to be one because COPYUID said so, or, after a crash in between, because date and size fit one message only. What
-//! cannot be told apart is a message of its own: a client gets it twice rather than never.
+//! cannot be told apart is a message of its own: a client gets it twice rather than never. What the upstream does not let it copy is served
+//! from where it is, as if nothing were held.
 //! Must not know: sessions, rules.
 
 use std::collections::{HashMap, HashSet};
@@ -103,7 +104,9 @@ impl Accounts {
             }
         }
         let (upstream, messages) = (&account.upstream.name, copies.len());
-        info!(upstream, messages, "arrivals are held");
+        if messages > 0 {
+            info!(upstream, messages, "arrivals are held");
+        }
         self.refresh_folder(account, connection, known, HOLD, &Links::These(copies))
             .await
     }
@@ -134,12 +137,16 @@ async fn copy(
             copies.insert(*copy, (*seq, Box::clone(uidl)));
         }
     }
-    if let Err(error) = outcome {
+    let Err(error) = outcome else {
+        return Ok(());
+    };
+    warn!(%error, folder = folder.name, "not all arrivals could be held; it is tried again at each look at the mailbox");
+    match error {
+        // A full mailbox, most likely. What is not held is served from where it is.
+        Error::Refused { .. } => Ok(()),
         // What was copied is found by its date and size at the next attempt.
-        warn!(%error, folder = folder.name, "not all arrivals could be held");
-        return Err(error.into());
+        error => Err(error.into()),
     }
-    Ok(())
 }
 
 /// The messages of a folder that have no copy.

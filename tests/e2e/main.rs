@@ -26,6 +26,7 @@ mod disposal;
 mod disposal_trouble;
 mod fail2ban;
 mod hold;
+mod hold_refused;
 mod hostile_body;
 mod hostile_cut;
 mod hostile_login;
