@@ -92,6 +92,12 @@ if [ -n "$missing" ]; then
     printf '#!/bin/sh\nexit 101\n' | as_root tee /usr/sbin/policy-rc.d >/dev/null
     as_root chmod 755 /usr/sbin/policy-rc.d
   fi
+  # The packages enable their services all the same, for the next boot; they ask systemd's presets whether to.
+  if command -v systemctl >/dev/null; then
+    undo="as_root rm -f /etc/systemd/system-preset/00-popbridge.preset; $undo"
+    as_root mkdir -p /etc/systemd/system-preset
+    printf 'disable *\n' | as_root tee /etc/systemd/system-preset/00-popbridge.preset >/dev/null
+  fi
   # PostgreSQL would also make a cluster of its own, which nobody here needs; a configuration that exists is left alone.
   if [[ " $missing " == *" postgresql "* ]] && [ ! -e /etc/postgresql-common/createcluster.conf ]; then
     as_root mkdir -p /etc/postgresql-common/createcluster.d
@@ -99,8 +105,9 @@ if [ -n "$missing" ]; then
     undo="as_root rm -f /etc/postgresql-common/createcluster.d/popbridge.conf; $undo"
   fi
   update_lists
+  # Debian allows one IMAP server: rather than remove another one that is in use here, fail and say so.
   # shellcheck disable=SC2086 # a list of words
-  apt install -y --no-install-recommends --no-upgrade $missing
+  apt install -y --no-install-recommends --no-upgrade --no-remove $missing
 fi
 
 [ "$1" = test ] || exit 0
