@@ -119,15 +119,22 @@ impl Locks {
             return;
         }
         match self.store.renew(&held).await {
-            Ok(lost) => {
-                for lease in lost {
-                    info!("a session has lost its maildrop to another instance and ends");
-                    if let Some(held) = self.table().get(&lease.client) {
-                        held.pulse.end();
-                    }
-                }
-            }
+            Ok(lost) => self.end_without(&lost),
             Err(error) => warn!(%error, "the locks on maildrops could not be renewed"),
+        }
+    }
+
+    /// Ends the sessions that stand on these leases. While the store was asked a session may have ended and the next one of its client
+    /// begun, or be about to say good-bye: these have lost nothing.
+    fn end_without(&self, lost: &[Lease]) {
+        let table = self.table();
+        let stands_on = |lease: &&Lease| {
+            let held = table.get(&lease.client);
+            held.filter(|held| held.lease.as_ref() == Some(*lease))
+        };
+        for held in lost.iter().filter_map(|lease| stands_on(&lease)) {
+            info!("a session has lost its maildrop to another instance and ends");
+            held.pulse.end();
         }
     }
 
@@ -226,10 +233,18 @@ impl Lock {
         &self.lease
     }
 
+    /// The session's last word is about to be written down: a lease that is not there any more ends it no more.
+    pub(super) fn leave(&self) {
+        if let Some(held) = self.locks.table().get_mut(&self.lease.client) {
+            held.lease = None;
+        }
+    }
+
     /// Gives the maildrop up, and waits until other instances can see it: the client may come back to one of them at once.
     pub(super) async fn release(mut self) {
         if self.locks.store.is_shared() {
             self.is_released = true;
+            self.leave();
             self.locks.release(&self.lease).await;
         }
     }

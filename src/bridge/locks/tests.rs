@@ -94,3 +94,37 @@ async fn a_log_in_that_is_given_up_while_it_waits_leaves_no_lock_behind() {
     drop(lock);
     assert!(locks.acquire(client, &second).await.unwrap().is_some());
 }
+
+#[tokio::test]
+async fn a_lease_that_was_given_back_while_the_store_was_asked_ends_neither_this_session_nor_the_next()
+ {
+    let (_folder, locks, client) = scene().await;
+    let lease = |epoch| Lease {
+        client,
+        epoch,
+        holder: "here".to_owned(),
+    };
+    let pulse = Arc::<Pulse>::default();
+    let lock = locks.acquire(client, &pulse).await.unwrap().unwrap();
+    let is_ended = || {
+        let ended = pulse.ended();
+        async { tokio::time::timeout(Duration::ZERO, ended).await.is_ok() }
+    };
+    let stands_on = |epoch| {
+        if let Some(held) = locks.table().get_mut(&client) {
+            held.lease = Some(lease(epoch));
+        }
+    };
+    // The next session of the client stands on another lease than the one that was asked for.
+    stands_on(8);
+    locks.end_without(&[lease(7)]);
+    assert!(!is_ended().await);
+    // One that is saying good-bye needs none.
+    lock.leave();
+    locks.end_without(&[lease(8)]);
+    assert!(!is_ended().await);
+    // But one that has lost its own does end.
+    stands_on(8);
+    locks.end_without(&[lease(8)]);
+    assert!(is_ended().await);
+}
