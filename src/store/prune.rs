@@ -114,9 +114,12 @@ async fn prune(work: &Prune, conn: &mut Conn) -> Result<(), Failure> {
         .await?;
     }
     forget_marks(*mailbox, conn).await?;
+    // What could not be read and is there still has been given to nobody, however long ago it was tried.
     run(
         conn,
-        "DELETE FROM trouble WHERE mailbox_id = $1 AND at < $2",
+        "DELETE FROM trouble WHERE mailbox_id = $1 AND at < $2 AND NOT EXISTS (SELECT 1 FROM message \
+         JOIN folder ON folder.id = message.folder_id WHERE folder.mailbox_id = trouble.mailbox_id \
+         AND message.seq = trouble.seq AND message.gone_at IS NULL)",
         &[id, now - KEPT_FOR],
     )
     .await?;
