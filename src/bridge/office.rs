@@ -3,6 +3,7 @@
 //! Works beside a running bridge: everything goes through the store, and only one of both acts on a mailbox at a time.
 //! Must not know: how it is asked and shown.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::account::Terms;
@@ -13,6 +14,7 @@ use super::standing::{Standing, standings};
 use super::tend::{Care, Swept, withheld};
 use super::trouble::Trouble;
 use super::{Bridge, Configured, clock};
+use crate::maildrop::Seq;
 use crate::policy::Action;
 use crate::store::{Intent, Mailbox, MailboxId, Store, Trouble as Unreadable};
 
@@ -84,7 +86,14 @@ pub async fn plan(
     let (known, readers) = stored(store, mailbox.id, terms).await?;
     let withheld = withheld(&store.troubles(mailbox.id).await?, None);
     let contents = &known.contents;
-    let verdicts = verdicts(contents.items.iter(), &readers, terms, &withheld, now);
+    let mut verdicts = verdicts(contents.items.iter(), &readers, terms, &withheld, now);
+    if !action.takes_away() {
+        // It is in the mailbox still, and is not dealt with again.
+        let done: HashSet<Seq> = store.done(mailbox.id, &action).await?.into_iter().collect();
+        for (_, why, goes) in verdicts.iter_mut().filter(|one| done.contains(&one.0.seq)) {
+            (*why, *goes) = ("it has that flag by now".to_owned(), false);
+        }
+    }
     let plans = verdicts.into_iter().map(|(item, why, goes)| Plan {
         uidl: contents
             .position_of(item.seq)

@@ -55,6 +55,11 @@ impl Swept {
         self.done.disposed
     }
 
+    /// Messages that got a flag and stay where they are.
+    pub fn flagged(&self) -> usize {
+        self.done.flagged
+    }
+
     /// Messages that could not be dealt with.
     pub fn failed(&self) -> usize {
         self.done.failed

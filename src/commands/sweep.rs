@@ -102,7 +102,11 @@ async fn sweep(
                 writeln!(out, "{name}: the running bridge is at it")?;
             }
             Ok(swept) => {
-                writeln!(out, "{name}: {} disposed of", swept.disposed())?;
+                let flagged = match swept.flagged() {
+                    0 => String::new(),
+                    flagged => format!(", {flagged} flagged"),
+                };
+                writeln!(out, "{name}: {} disposed of{flagged}", swept.disposed())?;
                 if let Some((would_take, of)) = swept.stopped {
                     well = false;
                     writeln!(
