@@ -12,7 +12,7 @@ use super::clock;
 use super::known::Known;
 use super::readers::{Owned, Readers};
 use super::trouble::Trouble;
-use crate::maildrop::{Gone, Item, Seq};
+use crate::maildrop::{Gone, Item};
 use crate::policy::lacks;
 use crate::store::ClientId;
 
@@ -64,13 +64,13 @@ pub(super) async fn tell(
     account: &Account,
     known: &Known,
     newer: &Known,
-    gone: &[Seq],
 ) -> Result<(), Trouble> {
-    let items: Vec<&Item> = gone
-        .iter()
-        // Another folder may have it, or hold it.
-        .filter(|seq| newer.contents.position_of(**seq).is_none())
-        .filter_map(|seq| known.contents.items.get(known.contents.position_of(*seq)?))
+    if known.version == newer.version {
+        return Ok(());
+    }
+    let items = known.contents.items.iter();
+    let items: Vec<&Item> = items
+        .filter(|item| newer.contents.position_of(item.seq).is_none())
         .collect();
     if items.is_empty() {
         return Ok(());

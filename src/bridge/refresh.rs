@@ -71,7 +71,7 @@ impl Accounts {
         connection: &mut Connection,
         turn: Turn,
     ) -> Result<Arc<Known>, Trouble> {
-        let names = self.folder_names(account, connection).await?;
+        let mut names = self.folder_names(account, connection).await?;
         for _ in 0..ATTEMPTS {
             match self.refresh_once(account, connection, &names, turn).await {
                 // Another instance was faster: what it has written is compared anew.
@@ -79,10 +79,14 @@ impl Accounts {
                     self.known.invalidate(&account.mailbox).await;
                 }
                 Err(trouble @ Trouble::Upstream(Error::Refused { .. })) => {
-                    // A folder may have been renamed: which ones there are is asked again the next time.
+                    // A folder may have been renamed: which ones there are is asked again.
                     self.names.invalidate(&account.mailbox).await;
                     self.known.invalidate(&account.mailbox).await;
-                    return Err(trouble);
+                    let now = self.folder_names(account, connection).await?;
+                    if now == names {
+                        return Err(trouble);
+                    }
+                    names = now;
                 }
                 outcome => return outcome,
             }
@@ -97,13 +101,34 @@ impl Accounts {
         names: &Names,
         turn: Turn,
     ) -> Result<Arc<Known>, Trouble> {
-        let mut known = self.known(account, names).await?;
+        let before = self.known(account, names).await?;
+        let mut known = Arc::clone(&before);
+        let refreshed = self.refresh_folders(account, connection, &mut known, turn);
+        let refreshed = Box::pin(refreshed).await;
+        // Only now: what has left one folder may be in another one.
+        if let Err(trouble) = losses::tell(self, account, &before, &known).await {
+            warn!(%trouble, "who has lost messages could not be found out");
+        }
+        refreshed.map(|()| known)
+    }
+
+    /// Brings `known` up to date, as far as it gets.
+    async fn refresh_folders(
+        &self,
+        account: &Account,
+        connection: &mut Connection,
+        known: &mut Arc<Known>,
+        turn: Turn,
+    ) -> Result<(), Trouble> {
         for at in known.served() {
-            known = self
-                .refresh_folder(account, connection, &known, at, &Links::None)
+            *known = self
+                .refresh_folder(account, connection, known, at, &Links::None)
                 .await?;
         }
-        Box::pin(self.hold(account, connection, known, turn)).await
+        *known = self
+            .hold(account, connection, Arc::clone(known), turn)
+            .await?;
+        Ok(())
     }
 
     pub(super) async fn refresh_folder(
@@ -172,13 +197,7 @@ impl Accounts {
                             clock::now(),
                         )
                         .await?;
-                    let newer =
-                        known.with(&account.terms, at, Arc::new(*register), &delta, version);
-                    let told = losses::tell(self, account, known, &newer, &delta.gone).await;
-                    if let Err(trouble) = told {
-                        warn!(%trouble, "who has lost messages could not be found out");
-                    }
-                    break newer;
+                    break known.with(&account.terms, at, Arc::new(*register), &delta, version);
                 }
             }
         };

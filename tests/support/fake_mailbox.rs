@@ -1,6 +1,7 @@
 //! The mailbox behind the scriptable peer: answers to SELECT, FETCH, STORE, EXPUNGE, MOVE and LIST as a decent server gives
 //! them. It understands what a POP3 bridge has reason to ask, and says BAD to the rest.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Mutex, MutexGuard};
 
 use super::mail::{self, FIRST_DATE};
@@ -15,6 +16,15 @@ pub struct Mail {
     pub deleted: bool,
 }
 
+impl Mail {
+    /// X-GM-MSGID: the same octets are the same message, whatever folder they are in.
+    fn gm_msgid(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        self.raw.hash(&mut hasher);
+        1 + hasher.finish() / 2
+    }
+}
+
 pub struct Mailbox {
     inner: Mutex<Inner>,
 }
@@ -26,6 +36,8 @@ pub struct Inner {
     pub mail: Vec<Mail>,
     /// What was moved to Trash.
     pub trash: Vec<Mail>,
+    /// Whether X-GM-MSGID is told to who asks for it.
+    pub gm_msgids: bool,
 }
 
 impl Mailbox {
@@ -37,6 +49,7 @@ impl Mailbox {
                 uid_next: 1,
                 mail: Vec::new(),
                 trash: Vec::new(),
+                gm_msgids: false,
             }),
         };
         for n in 1..=count {
@@ -158,6 +171,9 @@ impl Mailbox {
                 } else {
                     b" FLAGS ()"
                 });
+            }
+            if inner.gm_msgids && items.contains("X-GM-MSGID") {
+                reply.extend(format!(" X-GM-MSGID {}", mail.gm_msgid()).bytes());
             }
             for section in sections(&items) {
                 let (label, octets) = section.cut(&mail.raw);
