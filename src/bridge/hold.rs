@@ -14,7 +14,7 @@ use tracing::{info, warn};
 use super::account::Account;
 use super::accounts::Accounts;
 use super::known::{Folder, Known};
-use super::refresh::Links;
+use super::refresh::{ATTEMPTS, Links};
 use super::tend::TURN;
 use super::trouble::Trouble;
 use crate::imap::{Connection, Copied, Error};
@@ -29,7 +29,7 @@ type Traits = (i64, u32);
 /// UID, number and unique-id.
 type Missing = (Uid, Seq, Box<str>);
 
-/// Copies are made by one instance at a time: is this one having its turn already?
+/// The hold folder is listed and added to by one instance at a time: is this one having its turn already?
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Turn {
     /// It has to be taken.
@@ -44,8 +44,67 @@ impl Accounts {
         &self,
         account: &Account,
         connection: &mut Connection,
-        mut known: Arc<Known>,
+        known: Arc<Known>,
         turn: Turn,
+    ) -> Result<Arc<Known>, Trouble> {
+        if known.hold().is_none() {
+            return Ok(known);
+        }
+        if turn == Turn::Taken {
+            return self.hold_in_turn(account, connection, known).await;
+        }
+        if self.is_held(account, connection, &known).await? {
+            return Ok(known);
+        }
+        let (mailbox, holder) = (account.mailbox, self.holder.as_str());
+        if !self.store.turn(mailbox, holder, TURN).await? {
+            // Another instance has it, and may be copying: it alone knows whose the new messages in the hold folder are.
+            return Ok(known);
+        }
+        let held = match self.store.version(mailbox).await {
+            Ok(version) if version == known.version => {
+                self.hold_in_turn(account, connection, known).await
+            }
+            // Another instance has had the turn before: it may have copied the same.
+            Ok(_) => Err(StoreError::Conflict.into()),
+            Err(error) => Err(error.into()),
+        };
+        let ended = self.store.end_turn(mailbox, holder).await;
+        let known = held?;
+        ended?;
+        Ok(known)
+    }
+
+    /// Whether all is held, and the hold folder is as it is known.
+    async fn is_held(
+        &self,
+        account: &Account,
+        connection: &mut Connection,
+        known: &Known,
+    ) -> Result<bool, Trouble> {
+        let Some(hold) = known.hold().filter(|hold| hold.register.is_some()) else {
+            return Ok(false);
+        };
+        if !all_missing(known).is_empty() {
+            return Ok(false);
+        }
+        match self.index(account, connection, known, HOLD).await {
+            Ok(index) => Ok(hold
+                .index
+                .as_ref()
+                .is_some_and(|was| Arc::ptr_eq(was, &index))),
+            // Somebody has removed the odd folder.
+            Err(Trouble::Upstream(Error::Refused { .. })) => Ok(false),
+            Err(trouble) => Err(trouble),
+        }
+    }
+
+    /// The same where the caller has its turn: no other instance is about to write down whose new messages in the hold folder are.
+    async fn hold_in_turn(
+        &self,
+        account: &Account,
+        connection: &mut Connection,
+        mut known: Arc<Known>,
     ) -> Result<Arc<Known>, Trouble> {
         let Some(hold) = known.hold().map(|folder| folder.name.clone()) else {
             return Ok(known);
@@ -63,52 +122,34 @@ impl Accounts {
             }
             listed => listed?,
         };
-        let missing: Vec<(usize, Vec<Missing>)> = known
-            .served()
-            .filter_map(|at| Some((at, missing(&known, known.folders.get(at)?))))
-            .filter(|(_, missing)| !missing.is_empty())
-            .collect();
+        let missing = all_missing(&known);
         if missing.is_empty() {
             return Ok(known);
         }
-        let (mailbox, holder) = (account.mailbox, self.holder.as_str());
-        if turn == Turn::ToTake && !self.store.turn(mailbox, holder, TURN).await? {
-            // Another instance copies them at this moment.
-            return Ok(known);
-        }
-        let copied = self.hold_these(account, connection, &known, &missing).await;
-        if turn == Turn::ToTake {
-            self.store.end_turn(mailbox, holder).await?;
-        }
-        copied
-    }
-
-    async fn hold_these(
-        &self,
-        account: &Account,
-        connection: &mut Connection,
-        known: &Arc<Known>,
-        missing: &[(usize, Vec<Missing>)],
-    ) -> Result<Arc<Known>, Trouble> {
-        let Some(hold) = known.hold() else {
-            return Ok(Arc::clone(known));
-        };
-        if self.store.version(account.mailbox).await? != known.version {
-            // Another instance has had the turn before: it may have copied the same.
-            return Err(StoreError::Conflict.into());
-        }
         let mut copies = HashMap::new();
-        for (at, missing) in missing {
+        for (at, missing) in &missing {
             if let Some(folder) = known.folders.get(*at) {
-                copy(connection, folder, &hold.name, missing, &mut copies).await?;
+                copy(connection, folder, &hold, missing, &mut copies).await?;
             }
         }
         let (upstream, messages) = (&account.upstream.name, copies.len());
         if messages > 0 {
             info!(upstream, messages, "arrivals are held");
         }
-        self.refresh_folder(account, connection, known, HOLD, &Links::These(copies))
-            .await
+        let links = Links::These(copies);
+        for _ in 0..ATTEMPTS {
+            let listed = self.refresh_folder(account, connection, &known, HOLD, &links);
+            match listed.await {
+                // Another instance has listed INBOX meanwhile. Whose the copies are is as true as before, and nobody else knows it.
+                Err(Trouble::Store(StoreError::Conflict)) => {
+                    self.known.invalidate(&account.mailbox).await;
+                    let names = self.known_names(account).await?;
+                    known = self.known(account, &names).await?;
+                }
+                listed => return listed,
+            }
+        }
+        Err(StoreError::Conflict.into())
     }
 }
 
@@ -147,6 +188,13 @@ async fn copy(
         // What was copied is found by its date and size at the next attempt.
         error => Err(error.into()),
     }
+}
+
+/// The messages of the served folders that have no copy, by folder.
+fn all_missing(known: &Known) -> Vec<(usize, Vec<Missing>)> {
+    let folders = known.served();
+    let each = folders.filter_map(|at| Some((at, missing(known, known.folders.get(at)?))));
+    each.filter(|(_, missing)| !missing.is_empty()).collect()
 }
 
 /// The messages of a folder that have no copy.

@@ -21,7 +21,7 @@ use crate::metrics::IndexLookup;
 use crate::store::StoreError;
 
 /// Other instances may list the same mailbox in the same second; each attempt starts from what the one before has written.
-const ATTEMPTS: usize = 8;
+pub(super) const ATTEMPTS: usize = 8;
 
 /// How new messages of a folder are known that the mailbox has in another folder already, beside Gmail's ids.
 pub(super) enum Links {
@@ -207,7 +207,7 @@ impl Accounts {
     }
 
     /// The folder's index as the upstream gives it now, believed.
-    async fn index(
+    pub(super) async fn index(
         &self,
         account: &Account,
         connection: &mut Connection,
