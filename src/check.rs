@@ -28,6 +28,9 @@ pub async fn check(
     for warning in &config.warnings {
         writeln!(out, "warning: {warning}")?;
     }
+    if let Some(warning) = config.state.warning() {
+        writeln!(out, "warning: {warning}")?;
+    }
     let router = upstreams(config, &Metrics::new())?;
     // Makes no self-signed certificate, unlike the start.
     tls::check(&config.tls).map_err(StartError::Tls)?;

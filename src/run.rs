@@ -88,6 +88,9 @@ pub async fn serve(config: &Config) -> Result<(), StartError> {
     for warning in &config.warnings {
         warn!("{warning}");
     }
+    if let Some(warning) = config.state.warning() {
+        warn!("{warning}");
+    }
     for account in &config.accounts {
         if let Some(warning) = account.password.warning() {
             warn!(account = account.name, "{warning}");

@@ -44,6 +44,12 @@ impl State {
         let password = file.read()?;
         Ok(self.url.with_password(password.expose()))
     }
+
+    /// What is allowed and not wise about [`State::password_file`].
+    #[must_use]
+    pub fn warning(&self) -> Option<String> {
+        self.password_file.as_ref()?.warning()
+    }
 }
 
 impl StoreUrl {

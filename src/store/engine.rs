@@ -21,6 +21,23 @@ const SHARED_CONNECTIONS: u32 = 10;
 /// Connections that read from an SQLite file, at most. Writing has one of its own.
 const READERS: u32 = 4;
 
+/// What may stand behind the `?` of a URL of PostgreSQL. sqlx logs other names with their values, which may be passwords, and goes on: a
+/// misspelled `sslmode` would leave the server's certificate unchecked.
+const PARAMETERS: [&str; 12] = [
+    "sslmode",
+    "sslrootcert",
+    "sslcert",
+    "sslkey",
+    "host",
+    "hostaddr",
+    "port",
+    "dbname",
+    "user",
+    "password",
+    "application_name",
+    "options",
+];
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Engine {
     Sqlite,
@@ -104,6 +121,16 @@ pub(super) fn sqlite_options(file: &Path) -> Result<AnyConnectOptions, StoreErro
 
 /// For PostgreSQL. What the URL does not say, the usual variables (PGHOST, PGPASSWORD...) and ~/.pgpass do.
 pub(super) fn postgres_options(url: &str) -> Result<AnyConnectOptions, StoreError> {
+    let query = url.split_once('?').map_or("", |(_, query)| query);
+    let names = query.split('&').filter(|pair| !pair.is_empty());
+    let mut names = names.map(|pair| pair.split_once('=').map_or(pair, |(name, _)| name));
+    if !names.all(|name| PARAMETERS.contains(&name)) {
+        // It is not repeated: it may be a piece of a password.
+        return Err(StoreError::Refused(format!(
+            "the store's URL has a parameter that is none of {}",
+            PARAMETERS.join(", ")
+        )));
+    }
     quiet_options(url)
 }
 

@@ -3,6 +3,7 @@
 //! The one place where an error of sqlx becomes one of ours. No text here carries the database's URL, which may hold a password.
 
 use std::fmt;
+use std::io;
 use std::path::PathBuf;
 
 use sqlx::postgres::PgDatabaseError;
@@ -137,9 +138,7 @@ impl From<sqlx::Error> for StoreError {
                 Self::Unavailable("no connection to the database within 5 seconds".to_owned())
             }
             sqlx::Error::PoolClosed => Self::Unavailable("it is being closed".to_owned()),
-            sqlx::Error::Io(error) => {
-                Self::Unavailable(format!("the connection to the database failed: {error}"))
-            }
+            sqlx::Error::Io(error) => Self::Unavailable(of_connection(&error)),
             sqlx::Error::Configuration(_) => Self::Refused(
                 "the store's URL is none that can be used: sqlite:FILE or postgres://user@host/database"
                     .to_owned(),
@@ -150,6 +149,20 @@ impl From<sqlx::Error> for StoreError {
             }
             other => Self::Unavailable(other.to_string()),
         }
+    }
+}
+
+/// Why there is no connection, or no more.
+fn of_connection(error: &io::Error) -> String {
+    match error.kind() {
+        // What rustls says: nothing else reads and finds what it cannot use.
+        io::ErrorKind::InvalidData => format!(
+            "TLS to the database: {error} (sslmode and sslrootcert in its URL say what is trusted)"
+        ),
+        io::ErrorKind::NotFound => {
+            format!("a file that the database's URL names cannot be opened: {error}")
+        }
+        _ => format!("the connection to the database failed: {error}"),
     }
 }
 

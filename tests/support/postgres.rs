@@ -1,7 +1,9 @@
 //! PostgreSQL: a cluster in a temporary folder, on a free port of 127.0.0.1, with fsync as in production. Needs no root (and gives root
-//! up). Anybody may connect as [`USER`] without a password.
+//! up). Anybody may connect as [`USER`] without a password, unless the test wants the server to demand one, or TLS.
 
+use std::fs::Permissions;
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
@@ -13,9 +15,25 @@ use super::tree::{Account, Tree};
 /// The cluster's one user, who may do everything.
 pub const USER: &str = "popbridge";
 
+/// The user's password where one is demanded: with all that means something in a URL.
+pub const PASSWORD: &str = "p@ss:hunter2/\u{fc}? 100% #1'\\";
+
+/// What the server demands of whoever connects.
+pub enum Demands {
+    Nothing,
+    /// [`PASSWORD`], by SCRAM-SHA-256.
+    Password,
+    /// The same, and TLS, for which it has these PEM files.
+    PasswordAndTls {
+        cert: PathBuf,
+        key: PathBuf,
+    },
+}
+
 /// A cluster that runs until it is dropped.
 pub struct Postgres {
     pub port: u16,
+    demands: Demands,
     running: Option<Running>,
     programs: PathBuf,
     account: Account,
@@ -38,21 +56,21 @@ impl Postgres {
 
     /// A cluster of one's own, for a test that stops it.
     pub fn start() -> Self {
+        Self::demanding(Demands::Nothing)
+    }
+
+    /// A cluster of one's own that not everybody may connect to.
+    pub fn demanding(demands: Demands) -> Self {
         let account = Account::for_servers();
         let mut this = Self {
             port: 0,
+            demands,
             running: None,
             programs: programs(),
             tree: Tree::new("postgres", &account),
             account,
         };
-        let mut initdb = this.command("initdb");
-        initdb
-            .args(["--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync"])
-            .arg(format!("--username={USER}"))
-            .arg("--pgdata")
-            .arg(this.tree.join("data"));
-        run(&mut initdb);
+        this.make();
         // Between the choice of a port and its use, another test's process may take it: then once more with another.
         for _ in 0..5 {
             this.port = free_port();
@@ -61,6 +79,36 @@ impl Postgres {
             }
         }
         panic!("PostgreSQL does not start:\n{}", this.log());
+    }
+
+    /// The cluster's data, its user and whom it lets in.
+    fn make(&self) {
+        let auth = match self.demands {
+            Demands::Nothing => "trust",
+            Demands::Password | Demands::PasswordAndTls { .. } => "scram-sha-256",
+        };
+        let data = self.tree.join("data");
+        let password = self.tree.write("password", PASSWORD);
+        let mut initdb = self.command("initdb");
+        initdb
+            .args(["--encoding=UTF8", "--locale=C", "--no-sync"])
+            .arg(format!("--auth={auth}"))
+            .arg(format!("--username={USER}"))
+            .arg(format!("--pwfile={}", password.display()))
+            .arg("--pgdata")
+            .arg(&data);
+        run(&mut initdb);
+        if let Demands::PasswordAndTls { cert, key } = &self.demands {
+            for (from, name, mode) in [(cert, "server.crt", 0o644), (key, "server.key", 0o600)] {
+                let to = data.join(name);
+                std::fs::copy(from, &to).expect("a PEM file");
+                self.account.give(&to);
+                // The server refuses a key that others can read.
+                std::fs::set_permissions(&to, Permissions::from_mode(mode)).expect("chmod");
+            }
+            let lines = format!("hostssl all {USER} 127.0.0.1/32 {auth}\n");
+            std::fs::write(data.join("pg_hba.conf"), lines).expect("pg_hba.conf");
+        }
     }
 
     /// The URL of a new, empty database.
@@ -130,6 +178,7 @@ impl Postgres {
             .args(["-c", "listen_addresses=127.0.0.1"])
             .args(["-c", "unix_socket_directories="])
             .args(["-c", "max_connections=300"])
+            .args(["-c", &format!("ssl={}", self.has_tls())])
             .args(["-c", &format!("port={}", self.port)])
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -164,6 +213,10 @@ impl Postgres {
         open
     }
 
+    fn has_tls(&self) -> bool {
+        matches!(self.demands, Demands::PasswordAndTls { .. })
+    }
+
     fn end(&mut self, signal: &str) {
         let Some(mut running) = self.running.take() else {
             return;
@@ -186,7 +239,11 @@ impl Postgres {
     fn command(&self, program: &str) -> Command {
         let mut command = Command::new(self.programs.join(program));
         self.account.adopt(&mut command);
-        command.current_dir(self.tree.path());
+        command
+            .current_dir(self.tree.path())
+            .env("PGPASSWORD", PASSWORD)
+            // Where psql looks for certificates of its own: the account may not look into the home of whoever runs the test.
+            .env("HOME", self.tree.path());
         command
     }
 }
