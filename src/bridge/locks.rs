@@ -39,7 +39,7 @@ struct Held {
     pulse: Arc<Pulse>,
     /// Dropped when the lock is free.
     freed: watch::Sender<()>,
-    /// None while the store is asked.
+    /// None while the store is asked, and once it is given back: the session still has to say good-bye.
     lease: Option<Lease>,
 }
 
@@ -119,20 +119,21 @@ impl Locks {
             return;
         }
         match self.store.renew(&held).await {
-            Ok(lost) => self.end_without(&lost),
+            Ok(lost) => {
+                for lease in &lost {
+                    self.end_session_of(lease);
+                }
+            }
             Err(error) => warn!(%error, "the locks on maildrops could not be renewed"),
         }
     }
 
-    /// Ends the sessions that stand on these leases. While the store was asked a session may have ended and the next one of its client
-    /// begun, or be about to say good-bye: these have lost nothing.
-    fn end_without(&self, lost: &[Lease]) {
+    /// Ends the session that has this lease, and no other: one that was given back while leases were renewed is told to be lost, too, and
+    /// its client may have come back by then.
+    fn end_session_of(&self, lost: &Lease) {
         let table = self.table();
-        let stands_on = |lease: &&Lease| {
-            let held = table.get(&lease.client);
-            held.filter(|held| held.lease.as_ref() == Some(*lease))
-        };
-        for held in lost.iter().filter_map(|lease| stands_on(&lease)) {
+        let held = table.get(&lost.client);
+        if let Some(held) = held.filter(|held| held.lease.as_ref() == Some(lost)) {
             info!("a session has lost its maildrop to another instance and ends");
             held.pulse.end();
         }
@@ -233,18 +234,13 @@ impl Lock {
         &self.lease
     }
 
-    /// The session's last word is about to be written down: a lease that is not there any more ends it no more.
-    pub(super) fn leave(&self) {
-        if let Some(held) = self.locks.table().get_mut(&self.lease.client) {
-            held.lease = None;
-        }
-    }
-
     /// Gives the maildrop up, and waits until other instances can see it: the client may come back to one of them at once.
     pub(super) async fn release(mut self) {
         if self.locks.store.is_shared() {
             self.is_released = true;
-            self.leave();
+            if let Some(held) = self.locks.table().get_mut(&self.lease.client) {
+                held.lease = None;
+            }
             self.locks.release(&self.lease).await;
         }
     }

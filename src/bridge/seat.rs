@@ -202,9 +202,6 @@ impl Seat {
         accounts: &Accounts,
         farewell: Farewell,
     ) -> Result<(), Trouble> {
-        if let Some(lock) = &self.lock {
-            lock.leave();
-        }
         accounts.store.quit(&farewell.quit).await?;
         let version = self.client.version + 1;
         let marks = Arc::new(farewell.marks);

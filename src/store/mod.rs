@@ -293,4 +293,4 @@ async fn keep_key(fresh: &[u8; 32], conn: &mut Conn) -> Result<[u8; 32], Failure
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

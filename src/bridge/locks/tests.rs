@@ -1,11 +1,14 @@
 use super::*;
-use crate::store::{NewClient, Purpose};
+use crate::store::NewClient;
+use crate::store::tests::support::Place;
 
 /// A store with one client, and the locks of a bridge on it.
-async fn scene() -> (tempfile::TempDir, Arc<Locks>, ClientId) {
-    let folder = tempfile::tempdir().unwrap();
-    let url = format!("sqlite:{}", folder.path().join("state.db").display());
-    let store = Store::open(&url, Purpose::Serve).await.unwrap();
+async fn scene() -> (Place, Arc<Locks>, ClientId) {
+    scene_on(Place::sqlite()).await
+}
+
+async fn scene_on(place: Place) -> (Place, Arc<Locks>, ClientId) {
+    let store = place.open().await;
     let mailbox = store.mailbox("imap.example.com:993", "info", 0).await;
     let new = NewClient {
         mailbox: mailbox.unwrap().id,
@@ -17,11 +20,8 @@ async fn scene() -> (tempfile::TempDir, Arc<Locks>, ClientId) {
         settings: "{}".to_owned(),
     };
     let client = store.add_client(&new, 0).await.unwrap().id;
-    (
-        folder,
-        Arc::new(Locks::new(store, "here".to_owned())),
-        client,
-    )
+    let locks = Arc::new(Locks::new(store, "here".to_owned()));
+    (place, locks, client)
 }
 
 /// So much time goes by in which nothing happens. Otherwise the clock runs, because the store works on threads of its own.
@@ -42,7 +42,7 @@ fn session(lock: Lock, pulse: &Arc<Pulse>) -> tokio::task::JoinHandle<()> {
 
 #[tokio::test]
 async fn a_session_without_progress_for_half_a_minute_gives_way_to_its_own_client() {
-    let (_folder, locks, client) = scene().await;
+    let (_place, locks, client) = scene().await;
     let (first, second) = (Arc::default(), Arc::default());
     let lock = locks.acquire(client, &first).await.unwrap().unwrap();
     let dead = session(lock, &first);
@@ -59,7 +59,7 @@ async fn a_session_without_progress_for_half_a_minute_gives_way_to_its_own_clien
 
 #[tokio::test]
 async fn a_session_that_goes_on_gives_nothing_up_however_long_it_takes() {
-    let (_folder, locks, client) = scene().await;
+    let (_place, locks, client) = scene().await;
     let (first, second) = (Arc::default(), Arc::default());
     let lock = locks.acquire(client, &first).await.unwrap().unwrap();
     let slow = session(lock, &first);
@@ -74,7 +74,7 @@ async fn a_session_that_goes_on_gives_nothing_up_however_long_it_takes() {
 
 #[tokio::test]
 async fn a_session_whose_client_has_hung_up_gives_way_at_once() {
-    let (_folder, locks, client) = scene().await;
+    let (_place, locks, client) = scene().await;
     let (first, second) = (Arc::default(), Arc::default());
     let lock = locks.acquire(client, &first).await.unwrap().unwrap();
     let listing = session(lock, &first);
@@ -85,7 +85,7 @@ async fn a_session_whose_client_has_hung_up_gives_way_at_once() {
 
 #[tokio::test]
 async fn a_log_in_that_is_given_up_while_it_waits_leaves_no_lock_behind() {
-    let (_folder, locks, client) = scene().await;
+    let (_place, locks, client) = scene().await;
     let (first, second) = (Arc::default(), Arc::default());
     let lock = locks.acquire(client, &first).await.unwrap();
     let waiting = locks.acquire(client, &second);
@@ -95,36 +95,39 @@ async fn a_log_in_that_is_given_up_while_it_waits_leaves_no_lock_behind() {
     assert!(locks.acquire(client, &second).await.unwrap().is_some());
 }
 
+async fn is_ended(pulse: &Pulse) -> bool {
+    let ended = tokio::time::timeout(Duration::ZERO, pulse.ended());
+    ended.await.is_ok()
+}
+
 #[tokio::test]
-async fn a_lease_that_was_given_back_while_the_store_was_asked_ends_neither_this_session_nor_the_next()
- {
-    let (_folder, locks, client) = scene().await;
-    let lease = |epoch| Lease {
-        client,
-        epoch,
-        holder: "here".to_owned(),
-    };
-    let pulse = Arc::<Pulse>::default();
+async fn a_lease_that_is_lost_ends_the_session_that_had_it_and_not_the_next_one_of_its_client() {
+    let (_place, locks, client) = scene().await;
+    let pulse = Arc::default();
     let lock = locks.acquire(client, &pulse).await.unwrap().unwrap();
-    let is_ended = || {
-        let ended = pulse.ended();
-        async { tokio::time::timeout(Duration::ZERO, ended).await.is_ok() }
-    };
-    let stands_on = |epoch| {
-        if let Some(held) = locks.table().get_mut(&client) {
-            held.lease = Some(lease(epoch));
+    let mut earlier = lock.lease().clone();
+    earlier.epoch -= 1;
+    locks.end_session_of(&earlier);
+    assert!(!is_ended(&pulse).await);
+    locks.end_session_of(lock.lease());
+    assert!(is_ended(&pulse).await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_session_is_ended_because_leases_are_renewed_while_some_are_given_back() {
+    let (_place, locks, client) = scene_on(Place::postgres()).await;
+    let renewing = Arc::clone(&locks);
+    let renewing = tokio::spawn(async move {
+        loop {
+            renewing.renew().await;
+            tokio::task::yield_now().await;
         }
-    };
-    // The next session of the client stands on another lease than the one that was asked for.
-    stands_on(8);
-    locks.end_without(&[lease(7)]);
-    assert!(!is_ended().await);
-    // One that is saying good-bye needs none.
-    lock.leave();
-    locks.end_without(&[lease(8)]);
-    assert!(!is_ended().await);
-    // But one that has lost its own does end.
-    stands_on(8);
-    locks.end_without(&[lease(8)]);
-    assert!(is_ended().await);
+    });
+    for round in 0..300 {
+        let pulse = Arc::default();
+        let lock = locks.acquire(client, &pulse).await.unwrap().unwrap();
+        lock.release().await;
+        assert!(!is_ended(&pulse).await, "round {round}");
+    }
+    renewing.abort();
 }

@@ -10,7 +10,7 @@ mod size;
     unreachable_pub,
     reason = "the tool box is public to the end-to-end tests"
 )]
-mod support;
+pub(crate) mod support;
 mod troubles;
 
 /// Makes two tests of each function here that takes a [`support::Place`].
