@@ -80,7 +80,7 @@ fn a_device_that_never_says_quit_can_be_believed_for_its_view_but_not_for_dispos
     drop(pop3);
     gone(&office, "hung_up");
     eventually("it is noted", || listed_to(&office, "device") == [2]);
-    assert_eq!(office.ok(&["sweep"]), "info: 0 disposed of\n");
+    assert_eq!(office.sweep(), "info: 0 disposed of\n");
     assert_eq!(office.figures("waiting")["device"], 2);
     // DELE without QUIT is still nothing.
     let mut pop3 = office.client("device");
@@ -291,7 +291,7 @@ fn what_a_client_has_had_goes_to_the_trash_when_nobody_else_lacks_it() {
     pop3.retr(1);
     pop3.retr(2);
     pop3.quit();
-    assert_eq!(office.ok(&["sweep"]), "info: 0 disposed of\n");
+    assert_eq!(office.sweep(), "info: 0 disposed of\n");
     assert_eq!(office.numbers_in("INBOX"), [1, 2, 3]);
     let pending = &office.status()["pending"];
     assert_eq!(pending[0]["messages"], 2, "{pending}");
@@ -299,7 +299,7 @@ fn what_a_client_has_had_goes_to_the_trash_when_nobody_else_lacks_it() {
     pop3.retr(2);
     pop3.quit();
     // At the latest now.
-    office.run(&["sweep"]);
+    office.sweep();
     assert_eq!(office.numbers_in("INBOX"), [1, 3]);
     assert_eq!(office.numbers_in("Trash"), [2]);
     assert_eq!(office.figures("lost").values().sum::<i64>(), 0);

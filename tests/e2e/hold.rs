@@ -1,6 +1,5 @@
 //! A mailbox whose arrivals are held: what a phone does to INBOX does not matter any more.
 
-use crate::support::bridge::Bridge;
 use crate::support::clock::DAY;
 use crate::support::office::{NONE, Office, Plan, fetch, listed};
 
@@ -10,24 +9,13 @@ fn held() -> Plan {
     Office::plan().rules(HELD)
 }
 
-/// Waits until the bridge has said so many times that arrivals are held.
-fn wait_for_copies(bridge: &Bridge, times: usize) {
-    let count = || {
-        let lines = bridge.log().into_iter();
-        lines
-            .filter(|line| line.contains("arrivals are held"))
-            .count()
-    };
-    crate::support::process::eventually("copies", || count() >= times);
-}
-
 #[test]
 fn what_a_phone_takes_away_is_still_there_for_every_reader() {
     let office = held().start();
     office.add("desk1", &[]);
     office.add("desk2", &["view=undelivered"]);
     office.deliver(1..=3);
-    wait_for_copies(office.bridge(), 1);
+    office.wait_for_copies(1);
     assert_eq!(fetch(&mut office.client("desk1")), [1, 2, 3]);
     let before = office.client("desk1").lines("UIDL");
 
@@ -44,7 +32,7 @@ fn arrivals_are_held_at_once_without_anybody_asking_for_them() {
     let office = held().limits("sweep_interval = \"1d\"").start();
     wait_for_idle(&office);
     office.deliver([1]);
-    wait_for_copies(office.bridge(), 1);
+    office.wait_for_copies(1);
     office.phone().remove(&[1]);
     office.add("desk1", &[]);
     assert_eq!(fetch(&mut office.client("desk1")), [1]);
@@ -71,7 +59,7 @@ fn messages_keep_their_unique_ids_when_holding_begins_and_when_the_bridge_is_sta
     office.also(HELD);
     office.open();
     assert_eq!(office.client("desk1").lines("UIDL"), before);
-    wait_for_copies(office.bridge(), 1);
+    office.wait_for_copies(1);
     assert_eq!(office.client("desk1").lines("UIDL"), before);
     office.phone().remove(&[2]);
     office.close();
@@ -92,17 +80,17 @@ fn what_is_due_goes_from_both_folders_and_only_then() {
     let office = held().rules(retention).with_clock().start();
     office.add("desk1", &[]);
     office.deliver(1..=3);
-    wait_for_copies(office.bridge(), 1);
+    office.wait_for_copies(1);
     let mut desk1 = office.client("desk1");
     assert_eq!(fetch(&mut desk1), [1, 2, 3]);
     desk1.quit();
     office.phone().remove(&[3]);
 
     office.ahead(6 * DAY);
-    office.ok(&["sweep"]);
+    office.sweep();
     assert_eq!(office.numbers_in("popbridge"), [1, 2, 3]);
     office.ahead(8 * DAY);
-    office.ok(&["sweep"]);
+    office.sweep();
     assert_eq!(office.numbers_in("popbridge"), NONE);
     assert_eq!(office.numbers_in("INBOX"), NONE);
     let mut trash = office.numbers_in("Trash");
@@ -116,7 +104,7 @@ fn copies_that_a_crash_left_unrecorded_are_found_again() {
     let mut office = held().start();
     office.add("desk1", &[]);
     office.deliver(1..=2);
-    wait_for_copies(office.bridge(), 1);
+    office.wait_for_copies(1);
     let before = office.client("desk1").lines("UIDL");
     // As if the store had not been told of the copies: the copies are made by somebody else.
     office.close();
@@ -178,7 +166,7 @@ fn a_hold_folder_that_somebody_removes_is_made_again() {
     let office = held().start();
     office.add("desk1", &[]);
     office.deliver(1..=2);
-    wait_for_copies(office.bridge(), 1);
+    office.wait_for_copies(1);
     let before = office.client("desk1").lines("UIDL");
     office.phone().delete_folder("popbridge");
     assert_eq!(office.client("desk1").lines("UIDL"), before);
@@ -193,7 +181,7 @@ fn a_held_message_that_is_the_last_one_goes_to_the_trash_and_not_for_good() {
     office.add("desk1", &[]);
     office.add("desk2", &[]);
     office.deliver(1..=2);
-    wait_for_copies(office.bridge(), 1);
+    office.wait_for_copies(1);
     let mut desk1 = office.client("desk1");
     assert_eq!(fetch(&mut desk1), [1, 2]);
     desk1.quit();

@@ -12,6 +12,7 @@
 mod support;
 
 mod architecture;
+mod archive;
 mod bad_days;
 mod bad_input;
 mod basics;
@@ -22,14 +23,17 @@ mod client_state;
 mod clients;
 mod command_line;
 mod cyrus;
+mod database_access;
 mod disposal;
 mod disposal_flag;
 mod disposal_portions;
 mod disposal_trouble;
 mod fail2ban;
+mod gauges;
 mod gmail_folders;
 mod hold;
 mod hold_refused;
+mod hold_shared;
 mod hostile_body;
 mod hostile_cut;
 mod hostile_login;

@@ -1,12 +1,31 @@
 //! When a message leaves the mailbox: on the day that the rules say and not before, never while a reader lacks it, never many at once
 //! without a person's word.
 
+use std::ops::RangeInclusive;
+
 use crate::support::clock::{DAY, HOUR, now};
 use crate::support::office::{NONE, Office, Plan, fetch, listed};
 use crate::support::process::eventually;
 
+/// What all have had goes at once.
+const ALL_DELIVERED: &str = "retention = { when = \"all-clients-delivered\" }";
+
 fn with(rules: &str) -> Plan {
     Office::plan().with_clock().rules(rules)
+}
+
+/// An office with this mail and these clients.
+fn opened(plan: Plan, mail: RangeInclusive<usize>, names: &[&str]) -> Office {
+    let office = plan.start();
+    office.deliver(mail);
+    add_all(&office, names);
+    office
+}
+
+fn add_all(office: &Office, names: &[&str]) {
+    for name in names {
+        office.add(name, &[]);
+    }
 }
 
 /// These clients have everything; they say QUIT.
@@ -32,6 +51,23 @@ fn take(office: &Office, name: &str, numbers: &[usize], delete: bool) {
     pop3.quit();
 }
 
+/// A mailbox with much mail, and a rule that lets go what all have had.
+fn opened_with_much(messages: usize, names: &[&str]) -> Office {
+    let office = with(ALL_DELIVERED).start();
+    office.mail.fill_many(messages);
+    add_all(&office, names);
+    office
+}
+
+/// A client has the first so many of the messages and says QUIT.
+fn take_first(office: &Office, name: &str, count: usize) {
+    let mut pop3 = office.client(name);
+    for n in 1..=count {
+        pop3.retr(n);
+    }
+    pop3.quit();
+}
+
 fn dry_run(office: &Office) -> String {
     let before = office.numbers_in("INBOX");
     let said = office.ok(&["sweep", "--dry-run"]);
@@ -45,7 +81,7 @@ fn dry_run(office: &Office) -> String {
 
 /// A sweep that does all it finds, so many messages.
 fn sweep(office: &Office, disposed: usize) {
-    let said = office.ok(&["sweep"]);
+    let said = office.sweep();
     assert_eq!(said, format!("info: {disposed} disposed of\n"));
 }
 
@@ -58,17 +94,12 @@ fn after_a_sweep(office: &Office) {
 
 #[test]
 fn what_all_have_had_goes_to_the_trash_when_it_is_a_week_old_and_not_before() {
-    let office = with(
-        "dispose = \"trash\"\nretention = { when = \"all-clients-delivered\", min_age = \"7d\" }",
-    )
-    .start();
+    let rules =
+        "dispose = \"trash\"\nretention = { when = \"all-clients-delivered\", min_age = \"7d\" }";
+    let office = opened(with(rules), 1..=5, &["desk1", "desk2", "scanner"]);
     // Its date counts where that is later than the day on which the bridge saw it first.
     let dated = now() + 2 * DAY;
-    office.deliver(1..=5);
     office.deliver_at(6, dated);
-    for name in ["desk1", "desk2", "scanner"] {
-        office.add(name, &[]);
-    }
     collect(&office, &["desk1", "desk2"]);
     take(&office, "scanner", &[1, 2, 3, 4, 6], false);
 
@@ -118,13 +149,9 @@ fn what_all_have_had_goes_to_the_trash_when_it_is_a_week_old_and_not_before() {
 
 #[test]
 fn what_one_has_deleted_goes_by_itself_on_the_day_unless_another_lacks_it() {
-    let office = with("retention = { when = \"any-client-deleted\", min_age = \"7d\" }")
-        .limits("sweep_interval = \"1s\"")
-        .start();
-    office.deliver(1..=4);
-    for name in ["desk1", "desk2"] {
-        office.add(name, &[]);
-    }
+    let plan = with("retention = { when = \"any-client-deleted\", min_age = \"7d\" }")
+        .limits("sweep_interval = \"1s\"");
+    let office = opened(plan, 1..=4, &["desk1", "desk2"]);
     take(&office, "desk1", &[1, 2], true);
     take(&office, "desk1", &[3], false);
     take(&office, "desk2", &[1, 3], false);
@@ -148,11 +175,8 @@ fn what_one_has_deleted_goes_by_itself_on_the_day_unless_another_lacks_it() {
 
 #[test]
 fn what_all_have_deleted_goes_at_the_last_ones_quit() {
-    let office = with("retention = { when = \"all-clients-deleted\" }").start();
-    office.deliver(1..=3);
-    for name in ["desk1", "desk2"] {
-        office.add(name, &[]);
-    }
+    let rules = "retention = { when = \"all-clients-deleted\" }";
+    let office = opened(with(rules), 1..=3, &["desk1", "desk2"]);
     take(&office, "desk1", &[1, 2], true);
     sweep(&office, 0);
     take(&office, "desk2", &[2, 3], false);
@@ -167,14 +191,10 @@ fn what_all_have_deleted_goes_at_the_last_ones_quit() {
 #[test]
 fn the_highest_age_takes_what_was_had_and_the_rest_only_where_that_is_written_down() {
     for (undelivered, left) in [("keep", &[2_usize, 3] as &[usize]), ("dispose", &[])] {
-        let office = with(&format!(
+        let rules = format!(
             "retention = {{ when = \"never\", max_age = \"90d\", undelivered = \"{undelivered}\" }}"
-        ))
-        .start();
-        office.deliver(1..=3);
-        for name in ["desk1", "desk2"] {
-            office.add(name, &[]);
-        }
+        );
+        let office = opened(with(&rules), 1..=3, &["desk1", "desk2"]);
         take(&office, "desk1", &[1, 2], false);
         take(&office, "desk2", &[1], false);
         office.ahead(90 * DAY - HOUR);
@@ -187,11 +207,7 @@ fn the_highest_age_takes_what_was_had_and_the_rest_only_where_that_is_written_do
 
 #[test]
 fn a_removed_client_is_waited_for_a_week_and_without_clients_nothing_goes() {
-    let office = with("retention = { when = \"all-clients-delivered\" }").start();
-    office.deliver(1..=2);
-    for name in ["desk1", "desk2"] {
-        office.add(name, &[]);
-    }
+    let office = opened(with(ALL_DELIVERED), 1..=2, &["desk1", "desk2"]);
     collect(&office, &["desk1"]);
     office.ok(&["client", "remove", "desk2"]);
     sweep(&office, 0);
@@ -212,11 +228,7 @@ fn a_removed_client_is_waited_for_a_week_and_without_clients_nothing_goes() {
 
 #[test]
 fn a_removed_clients_week_ends() {
-    let office = with("retention = { when = \"all-clients-delivered\" }").start();
-    office.deliver(1..=2);
-    for name in ["desk1", "desk2"] {
-        office.add(name, &[]);
-    }
+    let office = opened(with(ALL_DELIVERED), 1..=2, &["desk1", "desk2"]);
     collect(&office, &["desk1"]);
     office.ok(&["client", "remove", "desk2"]);
     office.ahead(7 * DAY + HOUR);
@@ -225,10 +237,8 @@ fn a_removed_clients_week_ends() {
 
 #[test]
 fn a_reset_client_is_waited_for_again() {
-    let office = with("retention = { when = \"all-clients-delivered\", min_age = \"7d\" }").start();
-    office.deliver(1..=2);
-    office.add("desk1", &[]);
-    office.add("desk2", &[]);
+    let rules = "retention = { when = \"all-clients-delivered\", min_age = \"7d\" }";
+    let office = opened(with(rules), 1..=2, &["desk1", "desk2"]);
     collect(&office, &["desk1", "desk2"]);
     office.ok(&["client", "reset", "desk2"]);
     office.ahead(100 * DAY);
@@ -240,14 +250,12 @@ fn a_reset_client_is_waited_for_again() {
 #[test]
 fn an_expired_clients_mail_is_released_only_where_that_is_written_down() {
     for (undelivered, goes) in [("keep", 0), ("dispose", 2)] {
-        let office = with(&format!(
+        let rules = format!(
             "client_expires = \"30d\"\n\
              retention = {{ when = \"all-clients-delivered\", undelivered = \"{undelivered}\" }}"
-        ))
-        .start();
-        office.deliver(1..=2);
-        office.add("desk1", &["expires=never"]);
-        office.add("desk2", &[]);
+        );
+        let office = opened(with(&rules), 1..=2, &["desk1", "desk2"]);
+        office.ok(&["client", "set", "desk1", "expires=never"]);
         collect(&office, &["desk1"]);
         // It expires, and a week later it counts no more.
         office.ahead(37 * DAY - HOUR);
@@ -260,21 +268,11 @@ fn an_expired_clients_mail_is_released_only_where_that_is_written_down() {
 
 #[test]
 fn a_sweep_of_much_at_once_stops_until_a_person_agrees() {
-    let office = with("retention = { when = \"all-clients-delivered\" }").start();
-    office.mail.fill_many(150);
-    office.add("desk1", &[]);
-    office.add("desk2", &[]);
-    let all = |name| {
-        let mut pop3 = office.client(name);
-        for n in 1..=150 {
-            pop3.retr(n);
-        }
-        pop3.quit();
-    };
-    all("desk1");
+    let office = opened_with_much(150, &["desk1", "desk2"]);
+    take_first(&office, "desk1", 150);
     sweep(&office, 0);
     // Nor is it a matter for the QUIT that makes it all due.
-    all("desk2");
+    take_first(&office, "desk2", 150);
     assert_eq!(office.phone_flags().len(), 150);
     for _ in 0..2 {
         let (code, said, _) = office.run(&["sweep"]);
@@ -309,14 +307,8 @@ fn a_sweep_of_much_at_once_stops_until_a_person_agrees() {
 #[test]
 fn a_hundred_messages_or_a_fifth_of_the_mailbox_are_not_much() {
     for (all, had) in [(100, 100), (600, 120)] {
-        let office = with("retention = { when = \"all-clients-delivered\" }").start();
-        office.mail.fill_many(all);
-        office.add("desk1", &[]);
-        let mut pop3 = office.client("desk1");
-        for n in 1..=had {
-            pop3.retr(n);
-        }
-        pop3.quit();
+        let office = opened_with_much(all, &["desk1"]);
+        take_first(&office, "desk1", had);
         eventually("they go", || office.phone_flags().len() == all - had);
         assert!(office.status()["sweep_stopped"].is_null());
     }

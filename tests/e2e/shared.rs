@@ -1,7 +1,8 @@
 //! One mailbox, several readers: each gets every message, whatever the other readers and a phone do.
 
 use crate::support::clock::HOUR;
-use crate::support::office::{NONE, Office, fetch, listed, position};
+use crate::support::office::{NONE, Office, Plan, fetch, listed, position};
+use crate::support::phone::Phone;
 
 /// The values of [`Office::figures`], in the order of these names.
 fn figures<const N: usize>(office: &Office, what: &str, names: [&str; N]) -> [i64; N] {
@@ -18,13 +19,120 @@ fn three_readers(office: &Office) {
     office.add("scanner", &["view=undelivered"]);
 }
 
+/// Whether arrivals are in INBOX only, where a phone can take them away, or held.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Arrivals {
+    InInbox,
+    Held,
+}
+
+impl Arrivals {
+    fn plan(self) -> Plan {
+        match self {
+            Self::InInbox => Office::plan(),
+            Self::Held => Office::plan().rules("hold = \"popbridge\""),
+        }
+    }
+
+    /// Waits until copies have been made so many times, where any are made.
+    fn wait_for_copies(self, office: &Office, times: usize) {
+        if self == Self::Held {
+            office.wait_for_copies(times);
+        }
+    }
+
+    /// What is left of these messages for readers when a phone has taken some away.
+    fn left(self, numbers: &[usize], taken: &[usize]) -> Vec<usize> {
+        let is_left = |n: &&usize| self == Self::Held || !taken.contains(n);
+        numbers.iter().filter(is_left).copied().collect()
+    }
+
+    /// What readers lose by what a phone takes away: so much, or nothing.
+    fn lost<const N: usize>(self, so_much: [i64; N]) -> [i64; N] {
+        match self {
+            Self::InInbox => so_much,
+            Self::Held => [0; N],
+        }
+    }
+}
+
 #[test]
 fn three_readers_and_a_phone_share_a_mailbox_and_each_reader_gets_each_message() {
-    let office = Office::plan().with_clock().start();
+    three_readers_and_a_phone(Arrivals::InInbox);
+}
+
+#[test]
+fn three_readers_and_a_phone_share_a_mailbox_that_is_held_and_no_reader_loses_anything() {
+    three_readers_and_a_phone(Arrivals::Held);
+}
+
+fn three_readers_and_a_phone(arrivals: Arrivals) {
+    let mut office = arrivals.plan().with_clock().start();
     office.deliver(1..=6);
     three_readers(&office);
     let mut phone = office.phone();
+    readers_and_phone_at_work(&office, &mut phone);
 
+    // New mail, also for whom has had everything.
+    office.deliver([7]);
+    assert_eq!(listed(&mut office.client("desk1")), [3, 4, 5, 6, 7]);
+    assert_eq!(listed(&mut office.client("scanner")), [5, 6, 7]);
+
+    // What the phone takes away is lost for exactly those who had not had it, or for nobody.
+    office.ahead(HOUR);
+    arrivals.wait_for_copies(&office, 2);
+    let taken = [2, 5];
+    phone.remove(&taken);
+    let left = |numbers: &[usize]| arrivals.left(numbers, &taken);
+    assert_eq!(listed(&mut office.client("desk1")), left(&[3, 4, 5, 6, 7]));
+    let all = left(&[1, 2, 3, 4, 5, 6, 7]);
+    assert_eq!(listed(&mut office.client("desk2")), all);
+    assert_eq!(listed(&mut office.client("scanner")), left(&[5, 6, 7]));
+    let lost = arrivals.lost([0, 2, 1]);
+    assert_eq!(figures(&office, "lost", THREE), lost);
+    let waiting = [1, 5 - lost[1], 3 - lost[2]];
+    assert_eq!(figures(&office, "waiting", THREE), waiting);
+
+    // Who comes later gets what is left, and has lost nothing.
+    office.ahead(2 * HOUR);
+    office.add("desk4", &["view=undelivered"]);
+    let mut desk4 = office.client("desk4");
+    assert_eq!(fetch(&mut desk4), all);
+    desk4.quit();
+    assert_eq!(listed(&mut office.client("desk4")), NONE);
+    assert_eq!(office.figures("lost")["desk4"], 0);
+
+    // So does a new device in an old one's place, although the old one had deleted some of it.
+    office.ok(&["client", "reset", "desk1"]);
+    let mut desk1 = office.client("desk1");
+    assert_eq!(fetch(&mut desk1), all);
+    desk1.quit();
+    assert_eq!(office.figures("lost")["desk1"], 0);
+    assert_eq!(figures(&office, "lost", THREE), lost);
+
+    // After a restart everything is as it was, and nobody has done anything to the mailbox but the phone.
+    office.close();
+    office.open();
+    assert_eq!(listed(&mut office.client("desk2")), all);
+    assert_eq!(listed(&mut office.client("scanner")), left(&[5, 6, 7]));
+    assert_eq!(listed(&mut office.client("desk4")), NONE);
+    assert_eq!(figures(&office, "lost", THREE), lost);
+    assert_eq!(office.numbers_in("INBOX"), [1, 3, 4, 6, 7]);
+
+    // Nor is the rest of it different from before.
+    office.deliver([8]);
+    assert_eq!(listed(&mut office.client("desk4")), [8]);
+    arrivals.wait_for_copies(&office, 1);
+    phone.remove(&[8]);
+    let left = arrivals.left(&[8], &[8]);
+    assert_eq!(listed(&mut office.client("desk4")), left);
+    let both = [lost[1] + 1, lost[2] + 1];
+    let names = ["desk2", "scanner"];
+    assert_eq!(figures(&office, "lost", names), arrivals.lost(both));
+}
+
+/// Each of the three has some of the messages 1 to 6 and deletes some; the phone reads and marks them.
+fn readers_and_phone_at_work(office: &Office, phone: &mut Phone) {
     // The first takes everything and deletes two.
     let mut desk1 = office.client("desk1");
     assert_eq!(fetch(&mut desk1), [1, 2, 3, 4, 5, 6]);
@@ -55,50 +163,10 @@ fn three_readers_and_a_phone_share_a_mailbox_and_each_reader_gets_each_message()
         [1, 2, 3, 4, 5, 6],
         "had, not deleted: this view shows all"
     );
-    assert_eq!(figures(&office, "waiting", THREE), [0, 4, 2]);
-    assert_eq!(figures(&office, "delivered", THREE), [6, 2, 4]);
-    assert_eq!(figures(&office, "deleted", THREE), [2, 0, 0]);
-    assert_eq!(figures(&office, "lost", THREE), [0, 0, 0]);
-
-    // New mail, also for whom has had everything.
-    office.deliver([7]);
-    assert_eq!(listed(&mut office.client("desk1")), [3, 4, 5, 6, 7]);
-    assert_eq!(listed(&mut office.client("scanner")), [5, 6, 7]);
-
-    // What the phone takes away is lost for exactly those who had not had it.
-    office.ahead(HOUR);
-    phone.remove(&[2, 5]);
-    assert_eq!(listed(&mut office.client("desk1")), [3, 4, 6, 7]);
-    assert_eq!(listed(&mut office.client("desk2")), [1, 3, 4, 6, 7]);
-    assert_eq!(listed(&mut office.client("scanner")), [6, 7]);
-    assert_eq!(figures(&office, "lost", THREE), [0, 2, 1]);
-    assert_eq!(figures(&office, "waiting", THREE), [1, 3, 2]);
-
-    // Who comes later gets what is left, and has lost nothing.
-    office.ahead(2 * HOUR);
-    office.add("desk4", &["view=undelivered"]);
-    let mut desk4 = office.client("desk4");
-    assert_eq!(fetch(&mut desk4), [1, 3, 4, 6, 7]);
-    desk4.quit();
-    assert_eq!(listed(&mut office.client("desk4")), NONE);
-    assert_eq!(office.figures("lost")["desk4"], 0);
-
-    // So does a new device in an old one's place, although the old one had deleted some of it.
-    office.ok(&["client", "reset", "desk1"]);
-    let mut desk1 = office.client("desk1");
-    assert_eq!(fetch(&mut desk1), [1, 3, 4, 6, 7]);
-    desk1.quit();
-    assert_eq!(office.figures("lost")["desk1"], 0);
-    assert_eq!(figures(&office, "lost", THREE), [0, 2, 1]);
-
-    // After a restart everything is as it was, and nobody has done anything to the mailbox but the phone.
-    let mut office = office;
-    office.close();
-    office.open();
-    assert_eq!(listed(&mut office.client("desk2")), [1, 3, 4, 6, 7]);
-    assert_eq!(listed(&mut office.client("scanner")), [6, 7]);
-    assert_eq!(listed(&mut office.client("desk4")), NONE);
-    assert_eq!(office.numbers_in("INBOX"), [1, 3, 4, 6, 7]);
+    assert_eq!(figures(office, "waiting", THREE), [0, 4, 2]);
+    assert_eq!(figures(office, "delivered", THREE), [6, 2, 4]);
+    assert_eq!(figures(office, "deleted", THREE), [2, 0, 0]);
+    assert_eq!(figures(office, "lost", THREE), [0, 0, 0]);
 }
 
 #[test]

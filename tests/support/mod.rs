@@ -18,6 +18,7 @@ pub mod odd_mail;
 pub mod office;
 pub mod peer_conn;
 pub mod peer_office;
+pub mod phone;
 pub mod pop3;
 pub mod postgres;
 pub mod process;

@@ -15,7 +15,9 @@ use super::clock::Clock;
 use super::dovecot::{Dovecot, PASSWORD};
 use super::imap::Imap;
 use super::mail::{Maildir, on_the_wire, ordinary};
+use super::phone::Phone;
 use super::pop3::Pop3;
+use super::process::eventually;
 
 /// The mailbox's log-in name.
 pub const LOGIN: &str = "info@example.com";
@@ -26,6 +28,7 @@ pub const NONE: [usize; 0] = [];
 /// How an office is set up.
 #[derive(Default)]
 pub struct Plan {
+    top: String,
     limits: String,
     rules: String,
     with_clock: bool,
@@ -35,6 +38,13 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// Lines before the first table.
+    pub fn top(mut self, lines: &str) -> Self {
+        self.top.push_str(lines);
+        self.top.push('\n');
+        self
+    }
+
     /// Lines of `[limits]`.
     pub fn limits(mut self, lines: &str) -> Self {
         self.limits.push_str(lines);
@@ -80,11 +90,12 @@ impl Plan {
         std::fs::set_permissions(&password, std::fs::Permissions::from_mode(0o600)).expect("chmod");
         let folder = dovecot.path().join("state");
         let config = format!(
-            "state_folder = \"{}\"\n\
+            "state_folder = \"{}\"\n{}\
              [limits]\nauth_failure_delay = \"0s\"\n{}\
              [upstream.mail]\nurl = \"{}\"\n\
              [account.info]\nlogin = \"{LOGIN}\"\npassword_file = \"{}\"\n{}",
             folder.display(),
+            self.top,
             self.limits,
             dovecot.plain_url(),
             password.display(),
@@ -215,6 +226,16 @@ impl Office {
         assert!(child.wait().expect("an end").success(), "{arguments:?}");
     }
 
+    /// `popbridge sweep`, as soon as the bridge is not at the mailbox itself; gives what it prints.
+    pub fn sweep(&self) -> String {
+        let mut said = String::new();
+        eventually("the bridge is not at it", || {
+            said = self.ok(&["sweep"]);
+            !said.contains("the running bridge is at it")
+        });
+        said
+    }
+
     fn config_file(&self) -> String {
         let file = self.dovecot.path().join("office.toml");
         if !file.exists() {
@@ -271,16 +292,25 @@ impl Office {
 
     /// The mailbox by IMAP, as a phone has it open.
     pub fn phone(&self) -> Phone {
-        let mut imap = Imap::log_in(self.dovecot.imap_port, LOGIN, PASSWORD);
-        imap.command("SELECT INBOX");
-        Phone { imap }
+        Phone::open(self.dovecot.imap_port)
+    }
+
+    /// Waits until the bridge has said so many times that arrivals are held.
+    pub fn wait_for_copies(&self, times: usize) {
+        eventually("copies", || {
+            let lines = self.bridge().log().into_iter();
+            let said = lines.filter(|line| line.contains("arrivals are held"));
+            said.count() >= times
+        });
     }
 
     /// The numbers of the messages in a folder, looked at without a trace.
     pub fn numbers_in(&self, folder: &str) -> Vec<usize> {
         let mut imap = Imap::log_in(self.dovecot.imap_port, LOGIN, PASSWORD);
-        let all = imap.fetch_all(folder);
-        all.iter().map(|message| number_of(&message.body)).collect()
+        let all = imap.fetch_all(folder).into_iter();
+        // What is removed in this moment is listed and has no text any more.
+        let all = all.filter(|message| !message.body.is_empty());
+        all.map(|message| number_of(&message.body)).collect()
     }
 
     /// The flags of the messages in INBOX.
@@ -313,46 +343,6 @@ impl Office {
             (name, client[what].as_i64().expect("a figure"))
         };
         clients.iter().map(one).collect()
-    }
-}
-
-/// See [`Office::phone`].
-pub struct Phone {
-    imap: Imap,
-}
-
-impl Phone {
-    /// Adds flags to messages, by their numbers in the mailbox ("1:3").
-    pub fn flag(&mut self, messages: &str, flags: &str) {
-        self.imap.command("NOOP");
-        self.imap
-            .command(&format!("STORE {messages} +FLAGS ({flags})"));
-    }
-
-    /// Removes a whole folder.
-    pub fn delete_folder(&mut self, folder: &str) {
-        self.imap.command(&format!("DELETE {folder}"));
-    }
-
-    /// Copies messages, by their numbers in the mailbox, into another folder.
-    pub fn copy(&mut self, messages: &str, folder: &str) {
-        self.imap.command("NOOP");
-        self.imap.command(&format!("COPY {messages} {folder}"));
-    }
-
-    /// Takes messages away for good, by what [`ordinary`] calls them.
-    pub fn remove(&mut self, numbers: &[usize]) {
-        let all = self.imap.fetch_all("INBOX");
-        self.imap.command("SELECT INBOX");
-        for n in numbers {
-            let found = all.iter().find(|message| number_of(&message.body) == *n);
-            let uid = found
-                .unwrap_or_else(|| panic!("message {n} is not there"))
-                .uid;
-            self.imap
-                .command(&format!("UID STORE {uid} +FLAGS (\\Deleted)"));
-            self.imap.command(&format!("UID EXPUNGE {uid}"));
-        }
     }
 }
 
