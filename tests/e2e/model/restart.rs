@@ -1,7 +1,7 @@
 //! A bridge ends and comes back in the middle of it all, with something under way at some clients.
 
 use super::story::{CLIENTS, Outcome, Story};
-use super::talk::InAir;
+use super::talk::{InAir, Reply, token_of};
 
 impl Story<'_> {
     /// A bridge is about to be restarted: some clients have something under way then.
@@ -49,7 +49,12 @@ impl Story<'_> {
                     drop(inner);
                     self.end_quit(client, &deleted, &had, reply)?;
                 }
-                Some(InAir::Other) if !dead => drop(talk.text("RETR")?),
+                // It counts as had if this session says QUIT later on.
+                Some(InAir::Other) if !dead => {
+                    if let Reply::Ok(text) = talk.text("RETR")? {
+                        talk.had.extend(token_of(&text));
+                    }
+                }
                 _ => {}
             }
             if dead {
