@@ -1,5 +1,5 @@
 //! Checks the passwords of clients for log-ins: never on the async threads, a few at a time, and not again and again for a client that
-//! polls.
+//! polls. Of passwords that only an upstream can check it remembers under a keyed hash which ones were refused a moment ago.
 //!
 //! Must not know: who the client is, where hashes are stored.
 
@@ -19,8 +19,13 @@ use crate::secret::{Secret, StoredPassword};
 const AT_ONCE: usize = 2;
 /// How long a password that fitted is known to: longer than programs wait between polls.
 const REMEMBERED: Duration = Duration::from_secs(10 * 60);
+/// How long a password that an upstream has refused is refused without asking it again: some lock an account after a few attempts.
+const REFUSED: Duration = Duration::from_secs(60);
 /// How many are known.
 const CAPACITY: u64 = 10_000;
+
+/// A name and a password under a key of this process: it can be compared, and nothing can be learnt from it.
+pub type Sealed = [u8; 32];
 
 /// See the module. Cloning shares.
 #[derive(Clone)]
@@ -30,7 +35,9 @@ pub struct Verifier {
     /// Keyed hashes of what is stored together with a password that fits it: a password that is changed or taken away is forgotten by
     /// itself, as nobody asks for the old hash any more.
     verified: Cache<[u8; 32], ()>,
-    /// The key of those, of this process alone.
+    /// What upstreams have refused, as [`Sealed`].
+    refused: Cache<Sealed, ()>,
+    /// The key of both, of this process alone.
     cache_key: Arc<hmac::Key>,
     turns: Arc<Semaphore>,
 }
@@ -48,6 +55,10 @@ impl Verifier {
             verified: Cache::builder()
                 .max_capacity(CAPACITY)
                 .time_to_live(REMEMBERED)
+                .build(),
+            refused: Cache::builder()
+                .max_capacity(CAPACITY)
+                .time_to_live(REFUSED)
                 .build(),
             cache_key: Arc::new(hmac::Key::new(hmac::HMAC_SHA256, &cache_key[..])),
             turns: Arc::new(Semaphore::new(AT_ONCE)),
@@ -89,6 +100,25 @@ impl Verifier {
         .await;
     }
 
+    /// What a password that only an upstream can check is remembered by.
+    pub fn sealed(&self, upstream: &str, login: &str, presented: &Secret) -> Sealed {
+        self.hash([
+            upstream.as_bytes(),
+            login.as_bytes(),
+            presented.expose().as_bytes(),
+        ])
+    }
+
+    /// Whether an upstream has refused it within the last minute.
+    pub async fn was_refused(&self, sealed: &Sealed) -> bool {
+        self.refused.get(sealed).await.is_some()
+    }
+
+    /// An upstream has refused it.
+    pub async fn note_refused(&self, sealed: Sealed) {
+        self.refused.insert(sealed, ()).await;
+    }
+
     /// Runs `check` on a thread that may block, when it is its turn. One whose caller has gone runs to its end and keeps its turn so long.
     async fn slowly(&self, check: impl FnOnce() -> bool + Send + 'static) -> bool {
         // Closed by nobody; were it, nobody would get in.
@@ -104,12 +134,16 @@ impl Verifier {
     }
 
     fn remembered_as(&self, stored: &StoredPassword, presented: &Secret) -> [u8; 32] {
-        let text = stored.as_text();
+        self.hash([stored.as_text().as_bytes(), presented.expose().as_bytes()])
+    }
+
+    fn hash<const N: usize>(&self, parts: [&[u8]; N]) -> [u8; 32] {
         let mut context = hmac::Context::with_key(&self.cache_key);
-        // The length keeps the two apart.
-        context.update(&(text.len() as u64).to_be_bytes());
-        context.update(text.as_bytes());
-        context.update(presented.expose().as_bytes());
+        for part in parts {
+            // The length keeps them apart.
+            context.update(&(part.len() as u64).to_be_bytes());
+            context.update(part);
+        }
         let mut hash = [0; 32];
         hash.copy_from_slice(context.sign().as_ref());
         hash
@@ -156,6 +190,26 @@ mod tests {
         assert!(!verifier.verify(&changed, &chosen).await);
         // Even the same password set again is another one, with its own salt.
         assert!(!verifier.verify(&choose(&chosen).unwrap(), &chosen).await);
+    }
+
+    #[tokio::test]
+    async fn what_an_upstream_has_refused_is_known_by_name_and_password_together() {
+        let verifier = Verifier::new(KEY).unwrap();
+        let sealed = verifier.sealed("up", "info", &secret("wrong"));
+        assert!(!verifier.was_refused(&sealed).await);
+        verifier.note_refused(sealed).await;
+        assert!(verifier.was_refused(&sealed).await);
+        for (upstream, login, password) in [
+            ("up", "info", "right"),
+            ("up", "infow", "rong"),
+            ("other", "info", "wrong"),
+        ] {
+            let other = verifier.sealed(upstream, login, &secret(password));
+            assert!(
+                !verifier.was_refused(&other).await,
+                "{upstream} {login} {password}"
+            );
+        }
     }
 
     #[tokio::test]

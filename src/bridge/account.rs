@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use super::Upstream;
+use super::pool::Entrance;
 use super::trouble::Trouble;
 use crate::auth::PasswordSource;
 use crate::config;
@@ -93,9 +94,18 @@ pub(super) struct Account {
 }
 
 impl Account {
-    /// A logged-in connection.
+    /// A logged-in connection of nobody else's, beyond those that are kept.
     pub(super) async fn open(&self) -> Result<Connection, Trouble> {
-        open(&self.upstream, &self.login, &self.password).await
+        open(self.entrance()).await
+    }
+
+    /// The way into the mailbox.
+    pub(super) fn entrance(&self) -> Entrance<'_> {
+        Entrance {
+            upstream: &self.upstream,
+            login: &self.login,
+            password: &self.password,
+        }
     }
 
     /// Whether the bridge can get in whenever it likes.
@@ -104,12 +114,13 @@ impl Account {
     }
 }
 
-/// A logged-in connection for whoever has no mailbox yet.
-pub(super) async fn open(
-    upstream: &Upstream,
-    login: &str,
-    password: &Password,
-) -> Result<Connection, Trouble> {
+/// A logged-in connection.
+pub(super) async fn open(entrance: Entrance<'_>) -> Result<Connection, Trouble> {
+    let Entrance {
+        upstream,
+        login,
+        password,
+    } = entrance;
     let secret = match password {
         Password::Presented(secret) => secret.clone(),
         Password::Configured(source) => {

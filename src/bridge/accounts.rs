@@ -13,9 +13,11 @@ use tracing::{Instrument as _, warn};
 
 use super::account::Account;
 use super::known::{Known, Names};
+use super::pool::{Lease, Pool};
 use super::readers::MarksCache;
 use super::tend::Care;
 use super::trouble::Trouble;
+use crate::config::Limits;
 use crate::imap::{Connection, Error, to_wire};
 use crate::maildrop::Seq;
 use crate::metrics::Metrics;
@@ -39,6 +41,7 @@ pub(super) struct Accounts {
     swept: Cache<MailboxId, ()>,
     /// Names this process among the instances.
     pub(super) holder: String,
+    pub(super) pool: Pool,
     pub(super) marks: MarksCache,
     pub(super) store: Store,
     pub(super) metrics: Arc<Metrics>,
@@ -46,21 +49,21 @@ pub(super) struct Accounts {
 
 /// A connection to the mailbox, and what is in it.
 pub(super) struct Opened {
-    pub(super) connection: Connection,
+    pub(super) connection: Lease,
     pub(super) known: Arc<Known>,
 }
 
 impl Accounts {
-    /// Keeps at most `index_bytes` of lists in all; looks a mailbox through once in a `sweep_interval`.
+    /// Keeps as much of lists in all, and looks a mailbox through as often, as the limits say.
     pub(super) fn new(
-        index_bytes: u64,
-        sweep_interval: Duration,
+        limits: &Limits,
+        pool: Pool,
         store: Store,
         holder: String,
         metrics: Arc<Metrics>,
     ) -> Self {
         let known = Cache::builder()
-            .max_capacity(index_bytes)
+            .max_capacity(limits.index_cache)
             .weigher(|_: &MailboxId, known: &Arc<Known>| {
                 u32::try_from(known.heap_bytes()).unwrap_or(u32::MAX)
             })
@@ -69,8 +72,9 @@ impl Accounts {
             known,
             gates: Cache::builder().time_to_idle(GATE_IDLE).build(),
             names: Cache::builder().time_to_idle(GATE_IDLE).build(),
-            swept: Cache::builder().time_to_live(sweep_interval).build(),
+            swept: Cache::builder().time_to_live(limits.sweep_interval).build(),
             holder,
+            pool,
             marks: MarksCache::default(),
             store,
             metrics,
@@ -83,15 +87,11 @@ impl Accounts {
             .index_cache(self.known.weighted_size(), self.known.entry_count());
     }
 
-    /// Lists the mailbox on `connection` or a new one. The listing goes on should this future be dropped.
-    pub(super) async fn list(
-        self: &Arc<Self>,
-        account: Account,
-        connection: Option<Connection>,
-    ) -> Result<Opened, Trouble> {
+    /// Lists the mailbox. The listing goes on should this future be dropped.
+    pub(super) async fn list(self: &Arc<Self>, account: Account) -> Result<Arc<Known>, Trouble> {
         let this = Arc::clone(self);
         self.apart(async move {
-            let listed = in_time("list the mailbox", this.refresh(&account, connection)).await;
+            let listed = in_time("list the mailbox", this.refresh(&account)).await;
             if let Err(trouble) = &listed {
                 warn!(upstream = account.upstream.name, %trouble, "listing failed");
             }

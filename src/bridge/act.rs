@@ -12,10 +12,11 @@ use super::accounts::Accounts;
 use super::clock;
 use super::due::{is_retrieved, still_holds};
 use super::known::Known;
+use super::pool::{Lease, Purpose};
 use super::readers::Readers;
 use super::tend::TURN;
 use super::trouble::Trouble;
-use crate::imap::{Acted, Connection, Destinations, Error, Nature, Removal, Target};
+use crate::imap::{Acted, Destinations, Error, Nature, Removal, Target};
 use crate::maildrop::{Item, Seq, SeqSet, Uid, UidValidity};
 use crate::metrics::DisposalOutcome;
 use crate::policy::Action;
@@ -38,13 +39,6 @@ pub(super) struct Done {
     pub(super) flagged: usize,
     /// Messages that could not be dealt with and will be tried again.
     pub(super) failed: usize,
-}
-
-/// The connection that is acted on.
-struct Way {
-    connection: Connection,
-    /// Whether it was opened for this. An older one may have been lost long ago without a sign, and is replaced once.
-    fresh: bool,
 }
 
 /// Whose mailbox is dealt with, and for whom that was found to be right.
@@ -79,7 +73,7 @@ type Group = (FolderId, UidValidity, Action);
 pub(super) async fn act(
     accounts: &Accounts,
     account: &Account,
-    connection: &mut Option<Connection>,
+    connection: &mut Option<Lease>,
     known: &Known,
     readers: &Readers,
     withheld: &SeqSet,
@@ -123,7 +117,6 @@ pub(super) async fn act(
         clients: clients.map(|client| (client.id, client.version)).collect(),
     };
     let mut done = Done::default();
-    let mut fresh = false;
     for ((folder, uid_validity, action), intents) in portions(groups, known) {
         if done.failed > 0 && known.hold().is_some_and(|hold| hold.id == folder) {
             // A copy does not go before the message itself has gone where it was to go.
@@ -142,23 +135,16 @@ pub(super) async fn act(
             continue; // the folder is not served at the moment
         };
         // Opened only where there is something to do.
-        let mut way = match connection.take().filter(Connection::is_clean) {
-            Some(connection) => Way { connection, fresh },
-            None => Way {
-                connection: account.open().await?,
-                fresh: true,
-            },
+        let lease = match connection.take().filter(Lease::is_clean) {
+            Some(lease) => lease,
+            None => accounts.pool.take(account, Purpose::Care, None).await?,
         };
+        let lease = connection.insert(lease);
         if !scene.is_as_it_was().await? {
             // Looked at anew the next time.
-            *connection = Some(way.connection);
             break;
         }
-        let outcome = one_group(&scene, &mut way, name, uid_validity, &action, &intents);
-        let outcome = outcome.await;
-        fresh = way.fresh;
-        *connection = Some(way.connection);
-        let group = outcome?;
+        let group = one_group(&scene, lease, name, uid_validity, &action, &intents).await?;
         done.disposed += group.disposed;
         done.flagged += group.flagged;
         done.failed += group.failed;
@@ -185,7 +171,7 @@ fn portions(
 
 async fn one_group(
     scene: &Scene<'_>,
-    way: &mut Way,
+    lease: &mut Lease,
     folder: &str,
     uid_validity: UidValidity,
     action: &Action,
@@ -196,7 +182,7 @@ async fn one_group(
     } = scene;
     let store = &accounts.store;
     let (acted, failure) =
-        until_done_or_failed(scene, way, folder, uid_validity, action, intents).await;
+        until_done_or_failed(scene, lease, folder, uid_validity, action, intents).await;
     let ids = |uids: &[Uid]| -> Vec<i64> {
         let uids: HashSet<&Uid> = uids.iter().collect();
         let chosen = intents
@@ -279,7 +265,7 @@ async fn one_group(
 /// was left.
 async fn until_done_or_failed(
     scene: &Scene<'_>,
-    way: &mut Way,
+    lease: &mut Lease,
     folder: &str,
     uid_validity: UidValidity,
     action: &Action,
@@ -291,9 +277,8 @@ async fn until_done_or_failed(
     loop {
         let mut plan = None;
         let outcome = async {
-            let connection = &mut way.connection;
-            let plan = plan.insert(connection.plan(action, &to).await?);
-            connection
+            let plan = plan.insert(lease.plan(action, &to).await?);
+            lease
                 .act(folder, uid_validity, &left, plan, &mut acted)
                 .await
         };
@@ -301,20 +286,15 @@ async fn until_done_or_failed(
             return (acted, None);
         };
         let may_be_repeated = plan.as_ref().is_none_or(Removal::may_be_repeated);
-        if way.fresh || !may_be_repeated || !failure.is_lost_connection() {
+        if lease.is_fresh || !may_be_repeated || !failure.is_lost_connection() {
             return (acted, Some(failure));
         }
-        let Ok(connection) = scene.account.open().await else {
-            return (acted, Some(failure));
-        };
-        if !matches!(scene.is_as_it_was().await, Ok(true)) {
-            connection.logout().await;
+        let pool = &scene.accounts.pool;
+        if pool.renew(scene.account, lease).await.is_err()
+            || !matches!(scene.is_as_it_was().await, Ok(true))
+        {
             return (acted, Some(failure));
         }
-        *way = Way {
-            connection,
-            fresh: true,
-        };
         let over = [&acted.done, &acted.absent, &acted.mismatched].map(|uids| uids.iter());
         let over: HashSet<&Uid> = over.into_iter().flatten().collect();
         left.retain(|target| !over.contains(&target.uid));

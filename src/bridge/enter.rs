@@ -6,8 +6,9 @@ use std::sync::Arc;
 
 use tracing::warn;
 
-use super::account::{Account, Password, open};
+use super::account::{Account, Password};
 use super::mailbox::Mailbox;
+use super::pool::{Entrance, Visit};
 use super::pulse::Pulse;
 use super::readers::{DEFAULT, settings};
 use super::seat::Seat;
@@ -16,8 +17,9 @@ use super::{Bridge, Configured, Terms, Upstream, clock};
 use crate::auth::LoginName;
 use crate::auth::name::normalized;
 use crate::config::ClientSettings;
-use crate::imap::{Connection, Nature};
+use crate::imap::{Error, Nature};
 use crate::pop3::Login;
+use crate::secret::Secret;
 use crate::store::{Client, NewClient, StoreError};
 
 /// Why nobody got in.
@@ -72,16 +74,13 @@ impl Bridge {
             return Err(Barred::NoUpstream);
         };
         let password = Password::Presented(login.password.clone());
-        let connection = open(upstream, &name.mailbox, &password).await;
-        let connection = connection.map_err(|trouble| match trouble {
-            Trouble::Upstream(ref error) if error.nature() == Nature::Credentials => {
-                Barred::Rejected {
-                    upstream: upstream.name.clone(),
-                    trouble,
-                }
-            }
-            trouble => Barred::Unknown(trouble),
-        })?;
+        let entrance = Entrance {
+            upstream,
+            login: &name.mailbox,
+            password: &password,
+        };
+        let visit = self.accounts.pool.visit(entrance);
+        self.admit(entrance, &login.password).await?;
         let client = self.enrolled(upstream, &name).await?;
         let account = Account {
             upstream: Arc::clone(upstream),
@@ -90,8 +89,30 @@ impl Bridge {
             login: name.mailbox.clone(),
             password,
         };
-        self.seat(client, account, Some(connection), name.recent, pulse)
-            .await
+        self.seat(client, account, visit, name.recent, pulse).await
+    }
+
+    /// Whether the upstream knows user and password: it is asked, or has been a moment ago.
+    async fn admit(&self, entrance: Entrance<'_>, secret: &Secret) -> Result<(), Barred> {
+        let Entrance {
+            upstream, login, ..
+        } = entrance;
+        let rejected = |trouble| Barred::Rejected {
+            upstream: upstream.name.clone(),
+            trouble,
+        };
+        let sealed = self.verifier.sealed(&upstream.name, login, secret);
+        if self.verifier.was_refused(&sealed).await {
+            return Err(rejected(Error::refused_lately().into()));
+        }
+        match self.accounts.pool.admits(entrance).await {
+            Ok(()) => Ok(()),
+            Err(Trouble::Upstream(error)) if error.nature() == Nature::Credentials => {
+                self.verifier.note_refused(sealed).await;
+                Err(rejected(error.into()))
+            }
+            Err(trouble) => Err(Barred::Unknown(trouble)),
+        }
     }
 
     async fn enter_named(
@@ -125,14 +146,15 @@ impl Bridge {
             );
             return Err(Barred::Unknown(Trouble::Settings(words)));
         }
-        self.seat(client, account, None, recent, pulse).await
+        let visit = self.accounts.pool.visit(account.entrance());
+        self.seat(client, account, visit, recent, pulse).await
     }
 
     async fn seat(
         &self,
         client: Client,
         account: Account,
-        connection: Option<Connection>,
+        visit: Visit,
         recent: bool,
         pulse: &Arc<Pulse>,
     ) -> Result<Mailbox, Barred> {
@@ -157,7 +179,7 @@ impl Bridge {
             Arc::clone(&self.accounts),
             account,
             seat,
-            connection,
+            visit,
         ))
     }
 

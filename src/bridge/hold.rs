@@ -14,6 +14,7 @@ use tracing::{info, warn};
 use super::account::Account;
 use super::accounts::Accounts;
 use super::known::{Folder, Known};
+use super::pool::Lease;
 use super::refresh::{ATTEMPTS, Links};
 use super::tend::TURN;
 use super::trouble::Trouble;
@@ -43,7 +44,7 @@ impl Accounts {
     pub(super) async fn hold(
         &self,
         account: &Account,
-        connection: &mut Connection,
+        connection: &mut Lease,
         known: Arc<Known>,
         turn: Turn,
     ) -> Result<Arc<Known>, Trouble> {
@@ -79,7 +80,7 @@ impl Accounts {
     async fn is_held(
         &self,
         account: &Account,
-        connection: &mut Connection,
+        connection: &mut Lease,
         known: &Known,
     ) -> Result<bool, Trouble> {
         let Some(hold) = known.hold().filter(|hold| hold.register.is_some()) else {
@@ -103,7 +104,7 @@ impl Accounts {
     async fn hold_in_turn(
         &self,
         account: &Account,
-        connection: &mut Connection,
+        connection: &mut Lease,
         mut known: Arc<Known>,
     ) -> Result<Arc<Known>, Trouble> {
         let Some(hold) = known.hold().map(|folder| folder.name.clone()) else {

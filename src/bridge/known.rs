@@ -117,6 +117,13 @@ impl Known {
             .filter(|folder| folder.role == Role::Hold)
     }
 
+    /// The folder that a place is.
+    pub(super) fn folder_of(&self, place: &Place) -> Option<&Folder> {
+        self.folders
+            .iter()
+            .find(|folder| folder.id.get() == place.folder_id)
+    }
+
     /// The positions of the folders that are served, in their order.
     pub(super) fn served(&self) -> std::ops::Range<usize> {
         usize::from(self.hold().is_some())..self.folders.len()

@@ -6,20 +6,21 @@
 mod suspects;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tracing::{info, warn};
 
 use super::Upstream;
 use super::account::Account;
-use super::accounts::{Accounts, Opened};
+use super::accounts::Accounts;
 use super::clock;
 use super::known::Known;
+use super::pool::{Lease, Purpose, Visit};
 use super::seat::Seat;
 use super::tend::Care;
 use super::trouble::Trouble;
-use crate::imap::{Body, BodyStart, Connection, Error, Part, Target};
-use crate::maildrop::{Item, Maildrop, SeqSet};
+use crate::imap::{Body, BodyStart, Error, Part, Target};
+use crate::maildrop::{Item, Maildrop, Place, SeqSet};
 
 use suspects::Suspects;
 
@@ -33,14 +34,14 @@ pub(super) struct Mailbox {
     accounts: Arc<Accounts>,
     account: Account,
     seat: Seat,
-    /// The session's own connection. None while a task of the account has it, and after it was lost.
-    connection: Option<Connection>,
-    /// The place that the connection has open.
-    open: Option<u16>,
-    /// The folder was opened again since it was listed: UIDs may have been given a second time meanwhile.
-    reopened: bool,
+    /// Keeps connections at hand.
+    visit: Visit,
+    /// The connection that a message is read from. None between messages.
+    connection: Option<Lease>,
     /// What this session's maildrop was made of.
     known: Option<Arc<Known>>,
+    /// When it was listed: what is in it was there by then.
+    listed_at: Instant,
     /// Something that was there at the session's beginning should be gone.
     overdue: bool,
     /// Messages that could not be read lately.
@@ -56,20 +57,15 @@ pub(super) struct Mailbox {
 }
 
 impl Mailbox {
-    pub(super) fn new(
-        accounts: Arc<Accounts>,
-        account: Account,
-        seat: Seat,
-        connection: Option<Connection>,
-    ) -> Self {
+    pub(super) fn new(accounts: Arc<Accounts>, account: Account, seat: Seat, visit: Visit) -> Self {
         Self {
+            visit,
             accounts,
             account,
             seat,
-            connection,
-            open: None,
-            reopened: false,
+            connection: None,
             known: None,
+            listed_at: Instant::now(),
             overdue: false,
             troubled: SeqSet::new(),
             suspects: Suspects::default(),
@@ -90,18 +86,8 @@ impl Mailbox {
 
     /// What the client sees of its mailbox now. The listing goes on should this future be dropped.
     pub(super) async fn list(&mut self) -> Result<Maildrop, Trouble> {
-        let listing = self
-            .accounts
-            .list(self.account.clone(), self.connection.take());
-        let Opened { connection, known } = listing.await?;
-        // The folder that was listed last is the one that is open.
-        let last = match known.hold() {
-            Some(_) => Some(0),
-            None => known.folders.len().checked_sub(1),
-        };
-        self.open = last.and_then(|at| u16::try_from(at).ok());
-        self.reopened = false;
-        self.connection = Some(connection);
+        let known = self.accounts.list(self.account.clone()).await?;
+        self.listed_at = Instant::now();
         if self.seat.client.found_below.is_none() {
             let found = self
                 .accounts
@@ -136,44 +122,62 @@ impl Mailbox {
     pub(super) async fn body(&mut self, item: &Item, part: Part) -> Result<Body<'_>, Trouble> {
         let begun = tokio::time::timeout(FIRST_OCTET, self.begin(item, part));
         let begun = begun.await;
-        let (connection, start) = begun.unwrap_or(Err(Error::Timeout("fetch a message").into()))?;
-        self.open = Some(item.place);
-        Ok(self.connection.insert(connection).body(start))
+        let (lease, start) = begun.unwrap_or(Err(Error::Timeout("fetch a message").into()))?;
+        Ok(self.connection.insert(lease).body(start))
     }
 
-    async fn begin(&mut self, item: &Item, part: Part) -> Result<(Connection, BodyStart), Trouble> {
-        let mut kept = self.connection.take().filter(Connection::is_clean);
-        let mut open = self.open.take();
+    async fn begin(&mut self, item: &Item, part: Part) -> Result<(Lease, BodyStart), Trouble> {
+        let (place, target) = self.whereabouts(item)?;
+        let (pool, account) = (&self.accounts.pool, &self.account);
+        let mut lease = match self.connection.take().filter(Lease::is_clean) {
+            Some(lease) => lease,
+            None => {
+                pool.take(account, Purpose::Bodies, Some(&place.folder))
+                    .await?
+            }
+        };
         loop {
-            let fresh = kept.is_none();
-            let mut connection = match kept.take() {
-                Some(connection) => connection,
-                None => {
-                    open = None;
-                    self.account.open().await?
-                }
-            };
             let started = async {
-                if open != Some(item.place) {
-                    examine(&mut connection, self.known.as_deref(), item).await?;
-                    open = Some(item.place);
-                    self.reopened = true;
-                }
-                if self.reopened {
-                    check_identity(&mut connection, self.known.as_deref(), item).await?;
-                }
-                Ok(connection.begin_body(item.uid, part).await?)
+                open(&mut lease, &place, &target, self.listed_at).await?;
+                Ok(lease.begin_body(item.uid, part).await?)
             };
             match started.await {
-                Ok(start) => return Ok((connection, start)),
-                Err(trouble) if Trouble::is_lost_connection(&trouble) && !fresh => {}
+                Ok(start) => return Ok((lease, start)),
+                Err(trouble) if Trouble::is_lost_connection(&trouble) && !lease.is_fresh => {
+                    pool.renew(account, &mut lease).await?;
+                }
                 Err(trouble) => {
-                    self.connection = Some(connection);
-                    // Where it could not be opened as it was, it is looked at again before the next body.
-                    self.open = open.filter(|place| *place == item.place);
+                    pool.give_back(lease);
                     return Err(trouble);
                 }
             }
+        }
+    }
+
+    /// Where a message is read, and what it was when it was listed.
+    fn whereabouts(&self, item: &Item) -> Result<(Place, Target), Trouble> {
+        let known = self.known.as_deref();
+        let place = known.and_then(|known| known.contents.place(item));
+        let folder = known.and_then(|known| known.folder_of(place?));
+        let register = folder.and_then(|folder| folder.register.as_ref());
+        let target = register.and_then(|register| {
+            let position = register.position_of_uid(item.uid)?;
+            let listed = register.index.messages.get(position)?;
+            Some(Target {
+                uid: listed.uid,
+                size: listed.size,
+                internal_date: listed.internal_date,
+                gm_msgid: register.gm_msgid(position),
+            })
+        });
+        let both = place.cloned().zip(target);
+        both.ok_or_else(|| Error::Protocol("a body before a list").into())
+    }
+
+    /// Nothing is read for the moment: others may have the connection.
+    pub(super) fn rest(&mut self) {
+        if let Some(lease) = self.connection.take() {
+            self.accounts.pool.give_back(lease);
         }
     }
 
@@ -245,8 +249,7 @@ impl Mailbox {
         self.changed = true;
         self.seat.unlock().await;
         if has_intents {
-            let (account, connection) = (self.account.clone(), self.connection.take());
-            let work = self.accounts.tend(account, connection, Care::Pending);
+            let work = self.accounts.tend(self.account.clone(), Care::Pending);
             // It goes on behind; what went wrong was logged and is tried again later.
             let _ = tokio::time::timeout(AT_QUIT, work).await;
         }
@@ -259,14 +262,12 @@ impl Mailbox {
             return Ok(());
         };
         let check = async {
-            let mut connection = match self.connection.take().filter(Connection::is_clean) {
-                Some(connection) => connection,
-                None => self.account.open().await?,
-            };
-            let plan = connection
+            let pool = &self.accounts.pool;
+            let mut lease = pool.take(&self.account, Purpose::Care, None).await?;
+            let plan = lease
                 .plan(&action, &(&self.account.terms.dispose).into())
                 .await;
-            self.connection = Some(connection);
+            pool.give_back(lease);
             plan.map(|_| ()).map_err(Trouble::from)
         };
         match tokio::time::timeout(AT_QUIT, check).await {
@@ -290,14 +291,11 @@ impl Mailbox {
             .await;
         self.seat.unlock().await;
         self.clear_up().await;
-        let connection = self.connection.take().filter(Connection::is_clean);
+        self.rest();
         let care = self
             .accounts
             .care_after_session(&self.account, self.changed, self.overdue);
         let Some(care) = care.await else {
-            if let Some(connection) = connection {
-                connection.logout().await;
-            }
             if self.changed
                 && let Err(trouble) = self.accounts.report(&self.account).await
             {
@@ -306,49 +304,38 @@ impl Mailbox {
             return;
         };
         // What went wrong was logged there.
-        let _ = self.accounts.tend(self.account, connection, care).await;
+        let _ = self.accounts.tend(self.account, care).await;
+        drop(self.visit);
     }
 }
 
-/// Makes sure that the UID still is the message that was listed.
-async fn check_identity(
-    connection: &mut Connection,
-    known: Option<&Known>,
-    item: &Item,
+/// Makes sure that the message's folder is open and that its UID still is the message that was listed: the connection may have been opened
+/// before the message came, or after UIDs were given a second time.
+async fn open(
+    lease: &mut Lease,
+    place: &Place,
+    target: &Target,
+    listed_at: Instant,
 ) -> Result<(), Trouble> {
-    let folder = known.and_then(|known| known.folders.get(usize::from(item.place)));
-    let register = folder.and_then(|folder| folder.register.as_ref());
-    let target = register.and_then(|register| {
-        let position = register.position_of_uid(item.uid)?;
-        let listed = register.index.messages.get(position)?;
-        Some(Target {
-            uid: listed.uid,
-            size: listed.size,
-            internal_date: listed.internal_date,
-            gm_msgid: register.gm_msgid(position),
-        })
-    });
-    let target = target.ok_or(Error::Protocol("a body before a list"))?;
-    let now = connection.identities(&[item.uid]).await?;
-    match now.get(&item.uid) {
-        None => Err(Error::MessageGone.into()),
-        Some(now) if target.is(now) => Ok(()),
-        Some(_) => Err(Error::Inconsistent("another message has this UID now").into()),
+    if lease.still_has(&place.folder, place.uid_validity, target) {
+        return Ok(());
     }
-}
-
-/// Opens the item's folder read-only and makes sure that its UIDs still mean what they meant.
-async fn examine(
-    connection: &mut Connection,
-    known: Option<&Known>,
-    item: &Item,
-) -> Result<(), Trouble> {
-    let place = known.and_then(|known| known.contents.place(item));
-    let place = place.ok_or(Error::Protocol("a body before a list"))?;
-    let examined = connection.examine(&place.folder, false).await?;
-    if examined.uid_validity == place.uid_validity {
-        Ok(())
-    } else {
-        Err(Error::Inconsistent("UIDVALIDITY changed during the session").into())
+    let mut is_new = false;
+    loop {
+        if is_new || !lease.has_opened(&place.folder, place.uid_validity, listed_at) {
+            let examined = lease.examine(&place.folder, true).await?;
+            if examined.uid_validity != place.uid_validity {
+                return Err(Error::Inconsistent("UIDVALIDITY changed during the session").into());
+            }
+            is_new = true;
+        }
+        let now = lease.identities(&[target.uid]).await?;
+        match now.get(&target.uid) {
+            Some(now) if target.is(now) => return Ok(()),
+            Some(_) => return Err(Error::Inconsistent("another message has this UID now").into()),
+            None if is_new => return Err(Error::MessageGone.into()),
+            // It may have been opened while the upstream did not show everything.
+            None => is_new = true,
+        }
     }
 }

@@ -15,6 +15,7 @@ mod locks;
 mod losses;
 mod mailbox;
 pub mod office;
+mod pool;
 mod pulse;
 mod readers;
 mod refresh;
@@ -46,6 +47,7 @@ use std::sync::Arc;
 
 use accounts::Accounts;
 use locks::Locks;
+use pool::Pool;
 use sweeper::LastSeen;
 
 use crate::auth::{PasswordSource, Router, Verifier};
@@ -94,8 +96,12 @@ impl Bridge {
         holder: String,
     ) -> Self {
         let accounts = Accounts::new(
-            limits.index_cache,
-            limits.sweep_interval,
+            &limits,
+            Pool::new(
+                verifier.clone(),
+                limits.upstream_idle,
+                limits.password_trust,
+            ),
             store.clone(),
             holder.clone(),
             Arc::clone(&metrics),

@@ -120,7 +120,10 @@ impl Bridge {
         let configured: &Configured =
             configured.ok_or_else(|| Trouble::Settings(format!("there is no [account.{name}]")))?;
         let account = self.account_of(configured).await?;
-        self.accounts.tend(account, None, Care::Sweep).await
+        let swept = self.accounts.tend(account, Care::Sweep).await;
+        // Nobody comes after this.
+        self.accounts.pool.close().await;
+        swept
     }
 }
 

@@ -14,8 +14,9 @@ use super::doubt::{is_confirmed_by, is_doubtful};
 use super::hold::{Turn, linked_by_traits};
 use super::known::{Known, Names};
 use super::losses;
+use super::pool::{Lease, Purpose};
 use super::trouble::Trouble;
-use crate::imap::{Connection, Error, Listed, refresh};
+use crate::imap::{Error, Listed, refresh};
 use crate::maildrop::{Circumstances, Index, Reconciled, Seq, Uid, reconcile};
 use crate::metrics::IndexLookup;
 use crate::store::StoreError;
@@ -38,37 +39,38 @@ impl Accounts {
     pub(super) async fn refresh_now(
         &self,
         account: &Account,
-        connection: Option<Connection>,
         turn: Turn,
     ) -> Result<Opened, Trouble> {
-        let (mut connection, fresh) = match connection.filter(Connection::is_clean) {
-            Some(connection) => (connection, false),
-            None => (account.open().await?, true),
-        };
+        let mut connection = self.pool.take(account, Purpose::Care, None).await?;
         let refreshed = self.refresh_all(account, &mut connection, turn).await;
-        let known = match refreshed {
-            Err(trouble) if !fresh && trouble.is_lost_connection() => {
-                connection = account.open().await?;
-                self.refresh_all(account, &mut connection, turn).await?
+        let refreshed = match refreshed {
+            Err(trouble) if !connection.is_fresh && trouble.is_lost_connection() => {
+                self.pool.renew(account, &mut connection).await?;
+                self.refresh_all(account, &mut connection, turn).await
             }
-            refreshed => refreshed?,
+            refreshed => refreshed,
         };
-        Ok(Opened { connection, known })
+        match refreshed {
+            Ok(known) => Ok(Opened { connection, known }),
+            // Whatever the upstream has against this connection, it may not have it against another.
+            Err(trouble) => {
+                connection.close();
+                Err(trouble)
+            }
+        }
     }
 
-    pub(super) async fn refresh(
-        &self,
-        account: &Account,
-        connection: Option<Connection>,
-    ) -> Result<Opened, Trouble> {
+    pub(super) async fn refresh(&self, account: &Account) -> Result<Arc<Known>, Trouble> {
         let _turn = self.gate(account.mailbox).await;
-        self.refresh_now(account, connection, Turn::ToTake).await
+        let opened = self.refresh_now(account, Turn::ToTake).await?;
+        self.pool.give_back(opened.connection);
+        Ok(opened.known)
     }
 
     async fn refresh_all(
         &self,
         account: &Account,
-        connection: &mut Connection,
+        connection: &mut Lease,
         turn: Turn,
     ) -> Result<Arc<Known>, Trouble> {
         let mut names = self.folder_names(account, connection).await?;
@@ -97,7 +99,7 @@ impl Accounts {
     async fn refresh_once(
         &self,
         account: &Account,
-        connection: &mut Connection,
+        connection: &mut Lease,
         names: &Names,
         turn: Turn,
     ) -> Result<Arc<Known>, Trouble> {
@@ -116,7 +118,7 @@ impl Accounts {
     async fn refresh_folders(
         &self,
         account: &Account,
-        connection: &mut Connection,
+        connection: &mut Lease,
         known: &mut Arc<Known>,
         turn: Turn,
     ) -> Result<(), Trouble> {
@@ -134,7 +136,7 @@ impl Accounts {
     pub(super) async fn refresh_folder(
         &self,
         account: &Account,
-        connection: &mut Connection,
+        connection: &mut Lease,
         known: &Arc<Known>,
         at: usize,
         links: &Links,
@@ -177,7 +179,12 @@ impl Accounts {
                 Reconciled::NeedHeaders(uids) => {
                     headers = Some(connection.header_hashes(&uids).await?);
                 }
-                Reconciled::Changed { register, delta } => {
+                Reconciled::Changed {
+                    mut register,
+                    delta,
+                } => {
+                    // One list in memory, and the connection is known to be in step with it.
+                    register.index = Arc::clone(&index);
                     if delta.regenerated {
                         warn!(
                             upstream = account.upstream.name,
@@ -210,7 +217,7 @@ impl Accounts {
     pub(super) async fn index(
         &self,
         account: &Account,
-        connection: &mut Connection,
+        connection: &mut Lease,
         known: &Known,
         at: usize,
     ) -> Result<Arc<Index>, Trouble> {
@@ -223,7 +230,7 @@ impl Accounts {
             .map_err(Trouble::from);
         if was.is_some() && listed.as_ref().is_err_and(Trouble::is_unreadable) {
             // Should the difference itself be what cannot be read, a whole list may be.
-            *connection = account.open().await?;
+            self.pool.renew(account, connection).await?;
             listed = refresh(connection, &folder.name, None)
                 .await
                 .map_err(Trouble::from);

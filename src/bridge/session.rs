@@ -299,7 +299,9 @@ impl Driver {
         };
         let wire = &mut self.visitor.wire;
         wire.unfinished = true;
-        match Box::pin(retrieve::retrieve(&self.session, &body, mailbox, wire)).await? {
+        let retrieved = Box::pin(retrieve::retrieve(&self.session, &body, mailbox, wire)).await;
+        mailbox.rest();
+        match retrieved? {
             Retrieved::Whole { complete } => {
                 self.answered = Some(true);
                 if complete {

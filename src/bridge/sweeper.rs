@@ -80,6 +80,7 @@ impl Bridge {
         }
         watching.abort_all();
         self.beat().await;
+        self.accounts.pool.close().await;
     }
 
     async fn beat(&self) {
@@ -90,6 +91,7 @@ impl Bridge {
             warn!(%error, "the times at which clients were last seen are not written");
         }
         self.locks.renew().await;
+        self.accounts.pool.tidy();
     }
 
     /// Forgets what nobody needs any more.
@@ -150,7 +152,7 @@ impl Bridge {
         for configured in self.configured.values() {
             // What goes wrong with one account was logged and is no reason to leave out the next.
             if let Ok(account) = self.account_of(configured).await {
-                let _ = self.accounts.tend(account, None, Care::Sweep).await;
+                let _ = self.accounts.tend(account, Care::Sweep).await;
             }
         }
     }

@@ -17,7 +17,6 @@ use super::known::Known;
 use super::readers::Readers;
 use super::standing;
 use super::trouble::Trouble;
-use crate::imap::Connection;
 use crate::maildrop::{Seq, SeqSet};
 use crate::store::{Intent, Trouble as Unreadable};
 
@@ -71,12 +70,11 @@ impl Accounts {
     pub(super) async fn tend(
         self: &Arc<Self>,
         account: Account,
-        connection: Option<Connection>,
         care: Care,
     ) -> Result<Swept, Trouble> {
         let this = Arc::clone(self);
         self.apart(async move {
-            let work = Box::pin(this.tend_now(&account, connection, care));
+            let work = Box::pin(this.tend_now(&account, care));
             let tended = in_time("look after the mailbox", work);
             let tended = tended.await;
             if let Err(trouble) = &tended {
@@ -88,12 +86,7 @@ impl Accounts {
         .await
     }
 
-    async fn tend_now(
-        &self,
-        account: &Account,
-        connection: Option<Connection>,
-        care: Care,
-    ) -> Result<Swept, Trouble> {
+    async fn tend_now(&self, account: &Account, care: Care) -> Result<Swept, Trouble> {
         let _gate = self.gate(account.mailbox).await;
         if !self.store.turn(account.mailbox, &self.holder, TURN).await? {
             return Ok(Swept {
@@ -101,7 +94,7 @@ impl Accounts {
                 ..Swept::default()
             });
         }
-        let tended = self.tend_in_turn(account, connection, care).await;
+        let tended = self.tend_in_turn(account, care).await;
         // A turn that cannot be given back ends by itself.
         if let Err(error) = self.store.end_turn(account.mailbox, &self.holder).await {
             warn!(%error, "the turn at the mailbox was not given back");
@@ -109,21 +102,15 @@ impl Accounts {
         tended
     }
 
-    async fn tend_in_turn(
-        &self,
-        account: &Account,
-        connection: Option<Connection>,
-        care: Care,
-    ) -> Result<Swept, Trouble> {
+    async fn tend_in_turn(&self, account: &Account, care: Care) -> Result<Swept, Trouble> {
         let (mut connection, known) = match care {
             Care::Sweep => {
-                let Opened { connection, known } =
-                    self.refresh_now(account, connection, Turn::Taken).await?;
+                let Opened { connection, known } = self.refresh_now(account, Turn::Taken).await?;
                 (Some(connection), known)
             }
             Care::Pending => {
                 let names = self.known_names(account).await?;
-                (connection, self.known(account, &names).await?)
+                (None, self.known(account, &names).await?)
             }
         };
         let now = clock::now();
@@ -140,8 +127,12 @@ impl Accounts {
                 .await?;
         }
         let acted = act(self, account, &mut connection, &known, &readers, &withheld).await;
-        if let Some(connection) = connection.filter(Connection::is_clean) {
-            connection.logout().await;
+        if let Some(mut connection) = connection {
+            // A folder that stays open for changing would take from others what is recent (RFC 3501, 2.3.2).
+            match connection.leave_changed_folder().await {
+                Ok(()) => self.pool.give_back(connection),
+                Err(_) => connection.close(),
+            }
         }
         swept.done = acted?;
         self.report(account).await?;

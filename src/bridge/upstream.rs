@@ -26,6 +26,8 @@ pub struct Upstream {
     pub uidl: Format,
     /// What stands between mailbox and client in a pass-through log-in; none where there are no such clients.
     pub separator: Option<char>,
+    /// The most connections to one mailbox that are in use or kept.
+    pub connections: usize,
     /// What holds for mailboxes that are passed through.
     pub terms: Arc<Terms>,
 }
@@ -54,6 +56,7 @@ impl Upstream {
             },
             uidl: config.uidl.clone(),
             separator: config.client_separator,
+            connections: config.connections,
             terms: Arc::new(Terms::of_upstream(config)),
         })
     }

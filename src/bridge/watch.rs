@@ -10,7 +10,7 @@ use tracing::{info, warn};
 
 use super::trouble::Trouble;
 use super::{Bridge, Configured};
-use crate::imap::{Connection, Error};
+use crate::imap::Error;
 
 /// How long one IDLE lasts: some routers forget a connection that is silent for half an hour, and RFC 2177 wants less than 29 minutes.
 const IDLE: Duration = Duration::from_secs(14 * 60);
@@ -60,8 +60,7 @@ impl Bridge {
         connection.examine(first, false).await?;
         loop {
             // What arrives meanwhile is told at the beginning of the next IDLE.
-            let listed = self.accounts.list(account.clone(), None).await?;
-            tokio::spawn(Connection::logout(listed.connection));
+            self.accounts.list(account.clone()).await?;
             *pause = FIRST_PAUSE;
             while !connection.idle(IDLE).await? {}
         }

@@ -106,6 +106,7 @@ with_rule_keys! {
         #[serde(default)]
         expunge_without_uidplus: bool,
         uidl: Option<Text>,
+        connections: Option<Spanned<u16>>,
         connect_timeout: Option<Text>,
         command_timeout: Option<Text>,
     }
@@ -139,6 +140,8 @@ pub(super) struct Limits {
     pub(super) inactivity: Option<Text>,
     pub(super) login: Option<Text>,
     pub(super) index_cache: Option<Text>,
+    pub(super) upstream_idle: Option<Text>,
+    pub(super) password_trust: Option<Text>,
     pub(super) auth_failure_delay: Option<Text>,
     pub(super) drain: Option<Text>,
     pub(super) sweep_interval: Option<Text>,

@@ -129,6 +129,8 @@ pub struct Upstream {
     pub dispose: DisposeRule,
     /// What the unique id of a message (RFC 1939 UIDL) is made of.
     pub uidl: uidl::Format,
+    /// The most connections to one mailbox, at least 1.
+    pub connections: usize,
     /// For name resolution, TCP and TLS together.
     pub connect_timeout: Duration,
     /// How long a command may go on without a byte from the upstream.
@@ -167,6 +169,10 @@ pub struct Limits {
     pub login: Duration,
     /// The most that the known indexes of folders may take in memory, in bytes.
     pub index_cache: u64,
+    /// How long a connection to an upstream is kept that nobody uses; zero: not at all.
+    pub upstream_idle: Duration,
+    /// How long a password that an upstream has accepted is believed without asking again.
+    pub password_trust: Duration,
     /// How long the answer to a refused log-in is held back.
     pub auth_failure_delay: Duration,
     /// How long answers under way may take when the bridge is told to end.

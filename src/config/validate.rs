@@ -21,6 +21,12 @@ const INACTIVITY: Duration = Duration::from_secs(10 * 60);
 const LOGIN: Duration = Duration::from_secs(3 * 60);
 /// About four million messages.
 const INDEX_CACHE: u64 = 64 << 20;
+/// Longer than most programs wait between polls, and much shorter than the half-hour after which servers end a connection.
+const UPSTREAM_IDLE: Duration = Duration::from_secs(5 * 60);
+/// What somebody may go on reading whose password was changed a moment ago.
+const PASSWORD_TRUST: Duration = Duration::from_secs(10 * 60);
+/// Servers may end a connection that was silent for half an hour (RFC 3501, 5.4).
+const UPSTREAM_IDLE_MOST: Duration = Duration::from_secs(25 * 60);
 /// Makes guessing slow and is hardly noticed after a mistyped password.
 const AUTH_FAILURE_DELAY: Duration = Duration::from_secs(2);
 /// Enough for most messages, and much less than the 90 s after which systemd kills.
@@ -271,6 +277,16 @@ fn limits(
         inactivity: check.duration(table.inactivity.as_ref(), INACTIVITY, SECOND..=LONGEST)?,
         login: check.duration(table.login.as_ref(), LOGIN, SECOND..=LONGEST)?,
         index_cache,
+        upstream_idle: check.duration(
+            table.upstream_idle.as_ref(),
+            UPSTREAM_IDLE,
+            Duration::ZERO..=UPSTREAM_IDLE_MOST,
+        )?,
+        password_trust: check.duration(
+            table.password_trust.as_ref(),
+            PASSWORD_TRUST,
+            Duration::ZERO..=PASSWORD_TRUST,
+        )?,
         auth_failure_delay: check.duration(
             table.auth_failure_delay.as_ref(),
             AUTH_FAILURE_DELAY,

@@ -15,6 +15,8 @@ use super::{DEFAULT_FILE, Overrides, Security, Upstream, Url};
 use crate::maildrop::uidl;
 use crate::policy::Rules;
 
+/// Most servers allow ten or more for a mailbox, and phones and mail programs need some.
+const CONNECTIONS: usize = 4;
 /// A client gives up after 10 to 60 s: it should hear of an unreachable upstream before.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
 /// A server that searches a large folder may be silent for long, but a dead one must be noticed.
@@ -92,6 +94,7 @@ fn with_defaults(name: String, url: Url) -> Upstream {
         rules: Rules::default(),
         dispose: rules::default_disposal(),
         uidl: uidl::Format::default(),
+        connections: CONNECTIONS,
         connect_timeout: CONNECT_TIMEOUT,
         command_timeout: COMMAND_TIMEOUT,
     }
@@ -134,6 +137,12 @@ fn upstream(
         rules::rules(check, &owner, keys, upstream.dispose, warnings)?;
     if let Some(text) = &table.uidl {
         upstream.uidl = check.parsed(text, uidl::Format::parse)?;
+    }
+    if let Some(number) = &table.connections {
+        upstream.connections = match *number.get_ref() {
+            0 => return Err(check.error(number.span(), "connections is at least 1")),
+            most => usize::from(most),
+        };
     }
     let timeout = |text: &Option<Text>, default| check.duration(text.as_ref(), default, TIMEOUTS);
     upstream.connect_timeout = timeout(&table.connect_timeout, CONNECT_TIMEOUT)?;

@@ -15,8 +15,10 @@ use super::set;
 use super::transport::{Line, Transport};
 
 mod select;
+mod step;
 
 pub use select::Selected;
+use step::InStep;
 
 /// How long a polite farewell may take.
 const LOGOUT_PATIENCE: Duration = Duration::from_secs(2);
@@ -29,6 +31,12 @@ pub struct Connection {
     clean: bool,
     qresync: bool,
     folder: Option<(String, Selected)>,
+    /// When that was opened: what came later may not have been told yet.
+    opened_at: Instant,
+    /// The list that was found true of the open folder, and when the folder was opened for it.
+    in_step: Option<InStep>,
+    /// Whether the upstream has told since then that messages came or went.
+    has_news: bool,
     /// Folders that were found on this connection: what they were looked for as, and their names.
     found: Vec<(String, String)>,
     /// Counts the connection while it lives.
@@ -60,6 +68,9 @@ impl Connection {
             clean: true,
             qresync: false,
             folder: None,
+            opened_at: Instant::now(),
+            in_step: None,
+            has_news: false,
             found: Vec::new(),
             _open: open,
         }
@@ -89,6 +100,11 @@ impl Connection {
     /// What the upstream offers after the log-in.
     pub fn capabilities(&self) -> &Capabilities {
         &self.capabilities
+    }
+
+    /// The connection will not be used for a while: it keeps no more memory than it needs.
+    pub fn rest(&mut self) {
+        self.transport().rest();
     }
 
     /// Whether the connection may be used for another command.
@@ -221,13 +237,16 @@ impl Connection {
     }
 
     /// What a line is while `tag` is awaited.
-    pub(super) fn classify(&self, line: Line, tag: &str) -> Result<Response, Error> {
+    pub(super) fn classify(&mut self, line: Line, tag: &str) -> Result<Response, Error> {
         let (word, rest) = split_word(&line.content);
         if word == b"*" {
             return match Reply::parse(rest) {
                 Some(reply) if reply.condition() == Condition::Bye => Err(Error::Bye(reply)),
                 Some(reply) => Ok(Response::Status(reply)),
-                None => Ok(Response::Data(line)),
+                None => {
+                    self.has_news |= set::is_news(&line.content);
+                    Ok(Response::Data(line))
+                }
             };
         }
         if word != tag.as_bytes() {

@@ -7,7 +7,7 @@
 use std::fmt;
 use std::io;
 
-use super::reply::Reply;
+use super::reply::{Condition, Reply};
 
 /// Why an upstream did not do what was asked.
 #[derive(Debug)]
@@ -67,6 +67,12 @@ pub enum Nature {
 }
 
 impl Error {
+    /// The refusal of a log-in that the upstream would repeat: it was asked the same a moment ago.
+    pub fn refused_lately() -> Self {
+        let words = "the same user and password were refused within the last minute; the upstream is not asked again yet";
+        Self::LoginRefused(Reply::ours(Condition::No, "AUTHENTICATIONFAILED", words))
+    }
+
     /// Sorts the error for the client's answer and for the metrics.
     pub fn nature(&self) -> Nature {
         match self {

@@ -29,7 +29,7 @@ pub enum Listed {
     Distrusted(&'static str),
 }
 
-/// Opens `folder` read-only and brings `known` up to date. X-GM-MSGID is listed with each message wherever the upstream has it: it
+/// Opens `folder` read-only, if it is not open, and brings `known` up to date. X-GM-MSGID is listed with each message wherever the upstream has it: it
 /// is what a message is known by when its UID means nothing any more.
 ///
 /// `known` may be old, or wrong: what the upstream contradicts is not believed, nor is what contradicts itself.
@@ -37,6 +37,21 @@ pub enum Listed {
 /// # Errors
 /// [`Error::Inconsistent`] where the upstream's figures do not add up, and what any command can give. Never a shorter list instead.
 pub async fn refresh(
+    connection: &mut Connection,
+    folder: &str,
+    known: Option<Arc<Index>>,
+) -> Result<(Arc<Index>, Listed), Error> {
+    if let Some(known) = &known
+        && connection.still_holds(folder, known).await? == Some(true)
+    {
+        return Ok((Arc::clone(known), Listed::Hit));
+    }
+    let (index, how) = list(connection, folder, known).await?;
+    connection.put_in_step(&index);
+    Ok((index, how))
+}
+
+async fn list(
     connection: &mut Connection,
     folder: &str,
     known: Option<Arc<Index>>,

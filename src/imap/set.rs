@@ -49,6 +49,33 @@ pub(super) fn expunge(response: &[u8]) -> Option<u32> {
     numbered(response, b"EXPUNGE")
 }
 
+/// Whether the response tells that messages came or went.
+pub(super) fn is_news(response: &[u8]) -> bool {
+    // Lists of 100,000 messages come this way: FETCH is out at the first look.
+    let Some(rest) = response.strip_prefix(b"* ") else {
+        return false;
+    };
+    match rest.first() {
+        Some(b'0'..=b'9') => {
+            let word = rest
+                .iter()
+                .position(|b| *b == b' ')
+                .map(|at| &rest[at + 1..]);
+            word.is_some_and(|word| {
+                let word = word.trim_ascii_end();
+                word.eq_ignore_ascii_case(b"EXISTS") || word.eq_ignore_ascii_case(b"EXPUNGE")
+            })
+        }
+        Some(b'V' | b'v') => {
+            rest.split_at_checked(b"VANISHED ".len())
+                .is_some_and(|(word, set)| {
+                    word.eq_ignore_ascii_case(b"VANISHED ") && !set.starts_with(b"(")
+                })
+        }
+        _ => false,
+    }
+}
+
 /// Whether the response is `* n FETCH (...)`.
 pub(super) fn is_fetch(response: &[u8]) -> bool {
     let mut words = response.splitn(4, |b| *b == b' ').skip(1);
@@ -108,6 +135,19 @@ mod tests {
         assert_eq!(exists(b"* 23 EXPUNGE\r\n"), None);
         assert_eq!(expunge(b"* 4 expunge\r\n"), Some(4));
         assert_eq!(exists(b"* 99999999999 EXISTS\r\n"), None);
+        for news in ["* 1 EXISTS\r\n", "* 2 expunge", "* VANISHED 3:5\r\n"] {
+            assert!(is_news(news.as_bytes()), "{news}");
+        }
+        for other in [
+            "* 1 FETCH (FLAGS ())\r\n",
+            "* 1 RECENT\r\n",
+            "* VANISHED (EARLIER) 1",
+            "* FLAGS (EXISTS)",
+            "* ",
+            "",
+        ] {
+            assert!(!is_news(other.as_bytes()), "{other}");
+        }
         assert!(is_fetch(b"* 1 FETCH (UID 3)\r\n") && !is_fetch(b"* SEARCH 1 FETCH\r\n"));
         assert!(
             is(b"* list () NIL x\r\n", b"LIST")

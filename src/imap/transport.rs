@@ -169,6 +169,16 @@ impl Transport {
         }
     }
 
+    /// Gives back what memory is not needed while nothing is read.
+    pub(super) fn rest(&mut self) {
+        if self.input.is_empty() {
+            self.input = BytesMut::new();
+            self.read_size = READ_LEAST;
+        }
+        self.output = Vec::new();
+        self.written = 0;
+    }
+
     /// Bytes that have arrived and that nobody has asked for yet.
     pub(super) fn unread(&self) -> usize {
         self.input.len()

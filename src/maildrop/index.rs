@@ -91,6 +91,24 @@ pub struct Index {
 }
 
 impl Index {
+    /// Whether this UID is a message of this INTERNALDATE and, where both sides have one, X-GM-MSGID, else of this size.
+    pub fn has(&self, uid: Uid, size: u32, internal_date: i64, gm_msgid: Option<u64>) -> bool {
+        let Ok(at) = self
+            .messages
+            .binary_search_by_key(&uid, |message| message.uid)
+        else {
+            return false;
+        };
+        let here = self.gm_msgids.as_ref().and_then(|ids| ids.get(at)).copied();
+        self.messages.get(at).is_some_and(|message| {
+            let same = match here.zip(gm_msgid) {
+                Some((here, known)) => here == known,
+                None => message.size == size,
+            };
+            same && message.internal_date == internal_date
+        })
+    }
+
     /// Whether unique-ids of this format can be made: a format that shows X-GM-MSGID needs one for each message.
     pub fn suits(&self, format: &Format) -> bool {
         let ids = self.gm_msgids.as_ref().map_or(0, Vec::len);

@@ -2,7 +2,7 @@
 
 use std::os::unix::fs::PermissionsExt;
 
-use crate::support::bridge::{Bridge, run};
+use crate::support::bridge::{Bridge, Options, run};
 use crate::support::imap_peer::{Flow, Peer, RunningPeer};
 use crate::support::mail::ordinary;
 use crate::support::office::{Office, listed};
@@ -13,7 +13,8 @@ const DEVICE: &str = "user@example.com/device";
 
 /// A bridge with a device that is shown what it has not had.
 fn with_device(peer: &RunningPeer) -> Bridge {
-    let bridge = Bridge::before(&peer.plain_url());
+    // The farewell of the connection tells that a session is over.
+    let bridge = Options::limits(&peer.plain_url(), "upstream_idle = \"0s\"").start();
     bridge.pop3_as(DEVICE).quit();
     command(
         peer,

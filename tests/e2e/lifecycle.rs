@@ -269,7 +269,7 @@ fn configured_pem_files_are_shown_and_a_key_of_another_certificate_is_refused() 
 #[test]
 fn the_admin_listener_tells_of_health_and_of_every_session() {
     let peer = Peer::with_mail(2).start();
-    let bridge = Options::limits(&peer.plain_url(), "").start();
+    let bridge = Options::limits(&peer.plain_url(), "upstream_idle = \"0s\"").start();
     assert_eq!(bridge.get("/healthz"), (200, "ok\n".into()));
     assert_eq!(bridge.get("/readyz"), (200, "ok\n".into()));
     assert_eq!(bridge.get("/").0, 404);

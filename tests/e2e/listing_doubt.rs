@@ -5,7 +5,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 
-use crate::many::{bridged, log_in};
+use crate::many::{bridged, log_in, quit};
 use crate::support::bridge::{Bridge, field};
 use crate::support::imap_peer::{Flow, Peer};
 
@@ -13,7 +13,7 @@ use crate::support::imap_peer::{Flow, Peer};
 fn poll(bridge: &Bridge) -> Vec<u32> {
     let mut pop3 = log_in(bridge);
     let uidls = pop3.lines("UIDL");
-    pop3.quit();
+    quit(bridge, pop3);
     let uid = |line: &String| {
         line.rsplit_once('-')
             .expect("a UIDL")
@@ -27,7 +27,7 @@ fn poll(bridge: &Bridge) -> Vec<u32> {
 fn assert_temporary(bridge: &Bridge) {
     let mut pop3 = log_in(bridge);
     assert_eq!(pop3.err("STAT").code(), Some("SYS/TEMP"));
-    pop3.quit();
+    quit(bridge, pop3);
 }
 
 fn row(position: u32, uid: u32) -> String {
@@ -112,7 +112,7 @@ fn what_the_bridge_itself_removed_needs_no_second_connection() {
     for n in 1..=3 {
         pop3.ok(&format!("DELE {n}"));
     }
-    pop3.quit();
+    quit(&bridge, pop3);
     assert_eq!(poll(&bridge), [] as [u32; 0]);
     assert_eq!(peer.connections(), 2);
 }
@@ -286,7 +286,7 @@ fn a_message_that_arrives_while_the_uids_are_asked_for_is_shown() {
     peer.mailbox().add(b"Subject: new\r\n\r\nnew\r\n");
     open.send(()).expect("the peer");
     assert!(pop3.expect_ok().starts_with("4 "));
-    pop3.quit();
+    quit(&bridge, pop3);
     assert_eq!(poll(&bridge), [1, 3, 4, 5]);
 }
 

@@ -1,6 +1,6 @@
 //! QRESYNC (RFC 7162): what vanished is asked for and believed only where the count then adds up; with real Dovecot, with and without it.
 
-use crate::many::{Many, One, Row};
+use crate::many::{Many, One, Row, quit};
 use crate::support::bridge::{Bridge, field};
 use crate::support::dovecot::{Dovecot, PASSWORD};
 use crate::support::imap::Imap;
@@ -32,7 +32,7 @@ fn vanished(lines: &str) -> Peer {
 fn poll(one: &One<'_>) -> Vec<String> {
     let mut pop3 = one.log_in();
     let uidls = pop3.lines("UIDL");
-    pop3.quit();
+    quit(one.bridge, pop3);
     let uid = |line: &String| line.rsplit_once('-').expect("a UIDL").1.to_owned();
     uidls.iter().map(uid).collect()
 }

@@ -36,7 +36,7 @@ fn no_log_at_any_level_has_a_password_or_a_piece_of_mail_in_it() {
         dovecot.maildir("ann").deliver(raw.as_bytes());
     }
     for (url, format) in [(dovecot.plain_url(), "text"), (dovecot.plain_url(), "json")] {
-        let mut options = Options::limits(&url, "")
+        let mut options = Options::limits(&url, "upstream_idle = \"0s\"")
             .argument("--log")
             .argument("trace");
         if format == "text" {

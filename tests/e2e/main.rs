@@ -41,6 +41,7 @@ mod hostile_login_secrets;
 mod hostile_size;
 mod hostile_top;
 mod hostile_upstream;
+mod kept;
 mod kill9;
 mod lifecycle;
 mod listing;

@@ -7,7 +7,7 @@ use crate::support::bridge::{Bridge, Options};
 use crate::support::certs::Certs;
 use crate::support::imap_peer::{PASSWORD, Peer, RunningPeer};
 use crate::support::pop3::{Pop3, Status};
-use crate::support::process::require;
+use crate::support::process::{eventually, require};
 
 /// A row's name and its peer.
 pub type Row = (&'static str, Peer);
@@ -107,11 +107,11 @@ pub fn an_hour_passes(bridge: &Bridge) {
 }
 
 /// The start of a configuration without pauses: a wrong password is answered at once, and no RSA key is made at the start, which takes
-/// longer than most of these tests.
+/// longer than most of these tests. No connection is kept from one session to the next: peers tell connections apart.
 pub fn in_a_hurry(certs: &Certs) -> String {
     let (cert, key) = (certs.cert.display(), certs.key.display());
     format!(
-        "[limits]\nauth_failure_delay = \"0s\"\n[tls]\ncertificate = \"{cert}\"\nkey = \"{key}\"\n"
+        "[limits]\nauth_failure_delay = \"0s\"\nupstream_idle = \"0s\"\n[tls]\ncertificate = \"{cert}\"\nkey = \"{key}\"\n"
     )
 }
 
@@ -127,6 +127,14 @@ pub fn before(peer: &RunningPeer, url: &str, keys: &str) -> Bridge {
     let (start, ca) = (in_a_hurry(&peer.certs), peer.certs.ca.display());
     let config = format!("{start}[upstream.x]\nurl = \"{url}\"\nca = \"{ca}\"\n{keys}\n");
     Options::config(&config).start()
+}
+
+/// QUIT, and the end of what the bridge does behind it: the next session has a connection of its own.
+pub fn quit(bridge: &Bridge, pop3: Pop3) {
+    pop3.quit();
+    eventually("the upstream's connection is closed", || {
+        bridge.metric("popbridge_upstream_connections", &[]) == 0.0
+    });
 }
 
 /// Logged in as the peer's user.

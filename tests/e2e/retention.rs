@@ -87,9 +87,12 @@ fn sweep(office: &Office, disposed: usize) {
 
 /// Waits until the bridge's own sweeps have looked at the mailbox once more, from start to end.
 fn after_a_sweep(office: &Office) {
-    let log_ins = || office.dovecot.log().matches("Login: user=<info").count();
-    let before = log_ins();
-    eventually("two more sweeps", || log_ins() >= before + 3);
+    let looks = || {
+        let bridge = office.bridge();
+        bridge.metric("popbridge_index_lookups_total", &[])
+    };
+    let before = looks();
+    eventually("two more sweeps", || looks() >= before + 3.0);
 }
 
 #[test]

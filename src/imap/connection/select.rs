@@ -2,6 +2,8 @@
 //!
 //! Must not know: what a folder's messages are.
 
+use std::time::Instant;
+
 use super::super::error::Error;
 use super::super::flags::PermanentFlags;
 use super::super::reply::{Capabilities, Reply};
@@ -73,8 +75,26 @@ impl Connection {
         self.finish_select(selecting, folder).await
     }
 
+    /// Leaves a folder that was opened for changing it, without expunging anything (UNSELECT, RFC 3691).
+    ///
+    /// # Errors
+    /// [`Error::Lacks`] where the upstream has no such command, and what any command can give.
+    pub async fn leave_changed_folder(&mut self) -> Result<(), Error> {
+        if self.folder.as_ref().is_none_or(|(_, open)| open.read_only) {
+            return Ok(());
+        }
+        if !self.capabilities.has("UNSELECT") {
+            return Err(Error::Lacks("UNSELECT"));
+        }
+        self.command("UNSELECT", "UNSELECT", |_| Ok(())).await?;
+        self.folder = None;
+        self.in_step = None;
+        Ok(())
+    }
+
     async fn finish_select(&mut self, pending: Pending, folder: &str) -> Result<Selected, Error> {
         self.folder = None;
+        self.in_step = None;
         let (mut exists, mut uid_validity, mut uid_next, mut highest_modseq) =
             (None, None, None, None);
         let mut permanent_flags = None;
@@ -106,6 +126,7 @@ impl Connection {
             permanent_flags,
         };
         self.folder = Some((folder.to_owned(), selected.clone()));
+        self.opened_at = Instant::now();
         Ok(selected)
     }
 }

@@ -1,0 +1,197 @@
+//! Connections to upstreams, kept for the next session after one has ended: a poll then costs one round trip instead of a log-in.
+//!
+//! They are kept by mailbox log-in and credential. So many at a time are used for one mailbox as the upstream is configured to allow;
+//! whoever comes when all are in use waits. One of them is never used for bodies, so that a client that reads slowly cannot keep
+//! others from their lists.
+//! Must not know: sessions, what the connections are used for.
+
+mod shelf;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use tracing::Instrument as _;
+
+use super::Upstream;
+use super::account::{Account, Password, open};
+use super::trouble::Trouble;
+use crate::auth::Verifier;
+use shelf::{Credential, Permits, Shelf};
+
+pub(super) use shelf::{Lease, Visit};
+
+/// So long a log-in waits for others on the same mailbox.
+const DOORSTEP: Duration = Duration::from_secs(2);
+
+/// What a connection is wanted for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// Messages, which may take as long as a client likes.
+    Bodies,
+    /// Lists, disposals and everything else that ends by itself.
+    Care,
+}
+
+/// A mailbox's log-in at an upstream, with the credential that somebody has for it.
+#[derive(Clone, Copy)]
+pub(super) struct Entrance<'a> {
+    pub(super) upstream: &'a Arc<Upstream>,
+    pub(super) login: &'a str,
+    pub(super) password: &'a Password,
+}
+
+/// See the module.
+pub(super) struct Pool {
+    shelves: Mutex<HashMap<Name, Arc<Shelf>>>,
+    verifier: Verifier,
+    /// How long a presented password is believed that the upstream has accepted.
+    trust: Duration,
+    /// How long a connection is kept that nobody uses.
+    idle: Duration,
+}
+
+/// The upstream's name in the configuration, and the log-in there.
+type Name = (String, String);
+
+impl Pool {
+    /// Keeps connections for `idle` after their last use; a presented password is believed for `trust` after the upstream has accepted it.
+    pub(super) fn new(verifier: Verifier, idle: Duration, trust: Duration) -> Self {
+        Self {
+            shelves: Mutex::default(),
+            verifier,
+            trust,
+            idle,
+        }
+    }
+
+    /// A session begins on the mailbox, or is about to.
+    pub(super) fn visit(&self, entrance: Entrance<'_>) -> Visit {
+        Visit::new(self.shelf(entrance), !self.idle.is_zero())
+    }
+
+    /// Whether the upstream lets somebody in with this credential. It is not asked again within the time of trust as long as one of the
+    /// connections that the credential has opened is there.
+    ///
+    /// # Errors
+    /// What opening a connection can give.
+    pub(super) async fn admits(&self, entrance: Entrance<'_>) -> Result<(), Trouble> {
+        let shelf = self.shelf(entrance);
+        let credential = self.credential(entrance);
+        if shelf.trusts(credential, self.trust) {
+            return Ok(());
+        }
+        // Clients that come at the same time let each other in. Nobody waits for long: somebody may be guessing passwords.
+        let _turn = tokio::time::timeout(DOORSTEP, shelf.turn_at_the_door()).await;
+        if shelf.trusts(credential, self.trust) {
+            return Ok(());
+        }
+        let connection = open(entrance).await?;
+        if let Some(over) = shelf.admit(connection, credential) {
+            tokio::spawn(over.logout().in_current_span());
+        }
+        Ok(())
+    }
+
+    /// A connection to the mailbox, with this folder open if there is one.
+    ///
+    /// # Errors
+    /// What opening a connection can give.
+    pub(super) async fn take(
+        &self,
+        account: &Account,
+        purpose: Purpose,
+        folder: Option<&str>,
+    ) -> Result<Lease, Trouble> {
+        let entrance = account.entrance();
+        let shelf = self.shelf(entrance);
+        let credential = self.credential(entrance);
+        let permit = shelf.permit(purpose).await;
+        match shelf.reuse(credential, folder, permit) {
+            Ok(lease) => Ok(lease),
+            Err(permit) => self.open(&shelf, entrance, permit).await,
+        }
+    }
+
+    /// Opens a new connection in the place of one that was lost.
+    ///
+    /// # Errors
+    /// What opening a connection can give. The lost one stays then.
+    pub(super) async fn renew(&self, account: &Account, lease: &mut Lease) -> Result<(), Trouble> {
+        // Whatever ended this one may have ended the others.
+        lease.forget_others();
+        lease.renew(open(account.entrance()).await?);
+        Ok(())
+    }
+
+    /// Keeps a connection for whoever comes next, if it can be used again.
+    pub(super) fn give_back(&self, lease: Lease) {
+        lease.give_back(!self.idle.is_zero());
+    }
+
+    /// Closes what nobody has used for long. Call it every few seconds.
+    pub(super) fn tidy(&self) {
+        let mut over = Vec::new();
+        self.shelves().retain(|_, shelf| {
+            if !self.idle.is_zero() {
+                over.extend(shelf.superfluous(self.idle));
+            }
+            // Nobody is about to use it, as that takes the lock that is held here.
+            !shelf.is_empty() || Arc::strong_count(shelf) > 1
+        });
+        for idle in over {
+            tokio::spawn(idle.logout());
+        }
+    }
+
+    /// Closes all connections that are not in use.
+    pub(super) async fn close(&self) {
+        let mut closing = JoinSet::new();
+        for shelf in self.shelves().values() {
+            for idle in shelf.clear() {
+                closing.spawn(idle.logout());
+            }
+        }
+        while closing.join_next().await.is_some() {}
+    }
+
+    async fn open(
+        &self,
+        shelf: &Arc<Shelf>,
+        entrance: Entrance<'_>,
+        permit: Permits,
+    ) -> Result<Lease, Trouble> {
+        if let Some(idle) = shelf.make_room() {
+            tokio::spawn(idle.logout().in_current_span());
+        }
+        let connection = open(entrance).await?;
+        let credential = self.credential(entrance);
+        Ok(shelf.lease(connection, credential, Instant::now(), permit, true))
+    }
+
+    fn shelf(&self, entrance: Entrance<'_>) -> Arc<Shelf> {
+        let name = (entrance.upstream.name.clone(), entrance.login.to_owned());
+        let mut shelves = self.shelves();
+        let shelf = shelves
+            .entry(name)
+            .or_insert_with(|| Arc::new(Shelf::new(entrance.upstream.connections)));
+        Arc::clone(shelf)
+    }
+
+    fn shelves(&self) -> MutexGuard<'_, HashMap<Name, Arc<Shelf>>> {
+        self.shelves.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn credential(&self, entrance: Entrance<'_>) -> Credential {
+        match entrance.password {
+            Password::Configured(_) => Credential::Configured,
+            Password::Presented(secret) => Credential::Presented(self.verifier.sealed(
+                &entrance.upstream.name,
+                entrance.login,
+                secret,
+            )),
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! A connection that is in step: what its open folder holds was listed, and the upstream would have told of every change since.
+//!
+//! Then nothing but NOOP is needed to know that the list is still true (RFC 3501, 7: the upstream must tell at the next command what it
+//! knows), and a UID of the list is still the message that was listed.
+//! Must not know: how lists are made, where they are kept.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::super::dispose::Target;
+use super::super::error::Error;
+use super::Connection;
+use crate::maildrop::{Index, UidValidity};
+
+/// After so long a folder is opened anew all the same: an upstream that forgets to tell is found out.
+const TRUSTED: Duration = Duration::from_secs(5 * 60);
+
+/// See the module.
+pub(super) struct InStep {
+    index: Arc<Index>,
+    since: Instant,
+}
+
+impl Connection {
+    /// The open folder holds what this list says, as of the last command.
+    pub(in super::super) fn put_in_step(&mut self, index: &Arc<Index>) {
+        // Found true again, it is as old as the folder's opening.
+        let since = self
+            .in_step
+            .as_ref()
+            .map_or_else(Instant::now, |step| step.since);
+        let index = Arc::clone(index);
+        self.in_step = Some(InStep { index, since });
+        self.has_news = false;
+    }
+
+    /// Whether this list of the folder is still true, where the upstream can be asked that without opening the folder again; else
+    /// `None`, and nothing was asked.
+    pub(in super::super) async fn still_holds(
+        &mut self,
+        folder: &str,
+        index: &Arc<Index>,
+    ) -> Result<Option<bool>, Error> {
+        let is_open = self
+            .selected()
+            .is_some_and(|(name, selected)| name == folder && selected.read_only);
+        let step = self.in_step.as_ref().filter(|step| {
+            is_open && Arc::ptr_eq(&step.index, index) && step.since.elapsed() < TRUSTED
+        });
+        if step.is_none() || self.has_news {
+            return Ok(None);
+        }
+        self.command("NOOP", "NOOP", |_| Ok(())).await?;
+        Ok(Some(!self.has_news))
+    }
+
+    /// Whether the folder was opened after this moment: then everything is seen on this connection that was there at that moment. Of what
+    /// comes later a server need not tell before it is asked.
+    pub fn has_opened(&self, folder: &str, uid_validity: UidValidity, since: Instant) -> bool {
+        let is_open = self.selected().is_some_and(|(name, selected)| {
+            name == folder && selected.uid_validity == uid_validity
+        });
+        is_open && self.opened_at >= since
+    }
+
+    /// Whether the folder is open and this UID in it is known to be this message still: it was listed on this connection, and no other can
+    /// have got its UID since.
+    pub fn still_has(&self, folder: &str, uid_validity: UidValidity, target: &Target) -> bool {
+        let is_open = self.selected().is_some_and(|(name, selected)| {
+            name == folder && selected.uid_validity == uid_validity
+        });
+        let index = self.in_step.as_ref().map(|step| &step.index);
+        is_open
+            && index.is_some_and(|index| {
+                index.has(
+                    target.uid,
+                    target.size,
+                    target.internal_date,
+                    target.gm_msgid,
+                )
+            })
+    }
+}
