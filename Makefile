@@ -2,8 +2,20 @@
 # make demo ONCE=1   the same, and ends after the fetch
 # make test          installs what the tests need, builds, runs everything; the last line counts
 # make check         formatting, lints, documentation: what CI asks before the tests
+# make bench         installs what it needs, measures popbridge beside Dovecot (half an hour, on an otherwise idle machine),
+#                    writes docs/performance.md; bench/README.md says more
+# make bench REPS=1 SCENARIOS=login TARGETS=native,peer-idx,popbridge
+#                    a part of it; writes target/bench/performance.md only
+#                    REPS=3          repetitions, of which the medians count
+#                    SCENARIOS=a,b   only these          TARGETS=a,b   only these
+#                    QUICK=1         few sessions, to try the bench itself
+#                    OFFICE=600      seconds that the office lasts
+#                    SLOW=1          also the peer's first list over 40 ms, 7 minutes each
+#                    VARIANT=a=FILE  a target more: popbridge with these lines of configuration, too
+#                    DIR=FOLDER      instead of target/bench      DOCUMENT=1   writes docs/performance.md in any case
+# make bench-check   formatting, lints and tests of the bench's load generator
 
-.PHONY: demo test check deps
+.PHONY: demo test check bench bench-check deps
 
 demo:
 	@scripts/demo.sh $(if $(ONCE),--once)
@@ -15,6 +27,18 @@ check:
 	cargo fmt --check
 	cargo clippy --all-targets --quiet -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --quiet
+
+bench:
+	@scripts/install-deps.sh bench
+	@BENCH_COMMAND="make bench $(MAKEOVERRIDES)" bench/run.py \
+	  $(if $(REPS),--reps $(REPS)) $(if $(SCENARIOS),--scenarios $(SCENARIOS)) $(if $(TARGETS),--targets $(TARGETS)) \
+	  $(if $(QUICK),--quick) $(if $(OFFICE),--office $(OFFICE)) $(if $(SLOW),--slow) $(if $(DIR),--dir "$(DIR)") \
+	  $(foreach variant,$(VARIANT),--variant "$(variant)") $(if $(DOCUMENT),--document)
+
+bench-check:
+	cd bench/load && cargo fmt --check
+	cd bench/load && cargo clippy --all-targets --quiet -- -D warnings
+	cd bench/load && cargo test --quiet
 
 deps:
 	@scripts/install-deps.sh test

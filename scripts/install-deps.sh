@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# Installs what the demo or the tests need, on Debian and its kin; elsewhere says what to install.
+# Installs what the demo, the tests or the bench need, on Debian and its kin; elsewhere says what to install.
 #
 #   scripts/install-deps.sh demo    dovecot-imapd, curl, openssl, python3
-#   scripts/install-deps.sh test    the same, dovecot-pop3d, the POP3 clients, fail2ban's filters, PostgreSQL, a clock that can be
-#                               set, and Cyrus IMAP
+#   scripts/install-deps.sh bench   dovecot-imapd, dovecot-pop3d, openssl, python3
+#   scripts/install-deps.sh test    what the demo needs, dovecot-pop3d, the POP3 clients, fail2ban's filters, PostgreSQL, a clock
+#                               that can be set, and Cyrus IMAP
 #
-# Quiet and quick when everything is there. Servers are neither enabled nor started: demo and tests run their own as an
+# Quiet and quick when everything is there. Servers are neither enabled nor started: demo, tests and bench run their own as an
 # ordinary user. Recommended packages are left out, because they would bring a mail server along.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -16,12 +17,15 @@ for folder in /usr/lib/postgresql/*/bin; do PATH=$PATH:$folder; done
 cyrus=target/cyrus # Debian's cyrus-imapd conflicts with dovecot-imapd: unpacked here, not installed
 
 # program (or file) and the package that brings it
-demo_needs="
+shared_needs="
 dovecot                  dovecot-imapd
 /usr/lib/dovecot/imap    dovecot-imapd
-curl                     curl
 openssl                  openssl
 python3                  python3"
+demo_needs="$shared_needs
+curl                     curl"
+bench_needs="$shared_needs
+/usr/lib/dovecot/pop3    dovecot-pop3d"
 test_needs="$demo_needs
 /usr/lib/dovecot/pop3    dovecot-pop3d
 fetchmail                fetchmail
@@ -33,9 +37,10 @@ faketime                 faketime"
 
 case "${1:-}" in
 demo) needs=$demo_needs ;;
+bench) needs=$bench_needs ;;
 test) needs=$test_needs ;;
 *)
-  echo "usage: $0 demo|test" >&2
+  echo "usage: $0 demo|bench|test" >&2
   exit 2
   ;;
 esac
