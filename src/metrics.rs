@@ -23,6 +23,11 @@
 //! | `popbridge_index_lookups_total` | counter | outcome | folder lists asked for |
 //! | `popbridge_index_cache_bytes` | gauge | | memory that known folder lists take |
 //! | `popbridge_index_cache_entries` | gauge | | folder lists that are known |
+//! | `popbridge_body_lookups_total` | counter | outcome | messages asked for by POP3 clients, by where they were |
+//! | `popbridge_body_fetched_bytes_total` | counter | | bytes of messages fetched into memory |
+//! | `popbridge_body_unsent_bytes_total` | counter | | bytes of those that no client asked for before they were dropped |
+//! | `popbridge_body_cache_bytes` | gauge | | memory that messages take, as they are listed |
+//! | `popbridge_body_cache_entries` | gauge | | messages in memory |
 //! | `popbridge_client_waiting_messages` | gauge | account, client | messages that a client has not had |
 //! | `popbridge_client_oldest_waiting_seconds` | gauge | account, client | age of the oldest of them; 0 where there is none |
 //! | `popbridge_client_last_seen_timestamp_seconds` | gauge | account, client | last log-in; 0 before the first |
@@ -37,6 +42,7 @@
 //! takes. Gauges of accounts and clients are there for configured accounts and clients that the operator added, and are set when the
 //! account is looked through (`limits.sweep_interval`) and after its clients' sessions.
 
+mod bodies;
 mod labels;
 mod mailboxes;
 mod upstream;
@@ -54,7 +60,7 @@ use prometheus::{
 
 use labels::Label;
 pub use labels::{
-    BadInput, CommandOutcome, ConnectOutcome, Direction, DisposalOutcome, IndexLookup,
+    BadInput, BodyLookup, CommandOutcome, ConnectOutcome, Direction, DisposalOutcome, IndexLookup,
     LoginOutcome, SessionTls, UpstreamOutcome,
 };
 pub use mailboxes::ClientFigures;
@@ -81,6 +87,7 @@ pub struct Metrics {
     index_lookups: IntCounterVec,
     index_cache_bytes: IntGauge,
     index_cache_entries: IntGauge,
+    bodies: bodies::Families,
     mailboxes: mailboxes::Families,
 }
 
@@ -144,6 +151,7 @@ impl Metrics {
             ),
             index_cache_entries: family
                 .gauge("index_cache_entries", "Folder lists that are known."),
+            bodies: bodies::Families::new(&family),
             mailboxes: mailboxes::Families::new(&family),
             registry: family.registry,
         };

@@ -16,8 +16,7 @@ from .scenarios import Scenario, Way
 
 # popbridge with more lines of configuration, as columns of their own: name, lines, scenarios.
 VARIANTS: dict[str, tuple[str, tuple[str, ...]]] = {
-    # The body cache switched off. There is no body cache yet, and so nothing to say here.
-    "popbridge-nocache": ("", ("retr-seq", "retr-pipe", "retr-8x")),
+    "popbridge-nocache": ('[limits]\nbody_cache = "0B"\n', ("retr-seq", "retr-pipe", "retr-8x")),
 }
 
 # What an encrypted upstream matters for.

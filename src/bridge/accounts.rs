@@ -12,6 +12,7 @@ use tokio::sync::{Mutex, OwnedMutexGuard};
 use tracing::{Instrument as _, warn};
 
 use super::account::Account;
+use super::bodies::Bodies;
 use super::known::{Known, Names};
 use super::pool::{Lease, Pool};
 use super::readers::MarksCache;
@@ -42,6 +43,7 @@ pub(super) struct Accounts {
     /// Names this process among the instances.
     pub(super) holder: String,
     pub(super) pool: Pool,
+    pub(super) bodies: Bodies,
     pub(super) marks: MarksCache,
     pub(super) store: Store,
     pub(super) metrics: Arc<Metrics>,
@@ -75,16 +77,18 @@ impl Accounts {
             swept: Cache::builder().time_to_live(limits.sweep_interval).build(),
             holder,
             pool,
+            bodies: Bodies::new(limits, Arc::clone(&metrics)),
             marks: MarksCache::default(),
             store,
             metrics,
         }
     }
 
-    /// Sets the gauges of the cache to what it holds now.
+    /// Sets the gauges of the caches to what they hold now.
     pub(super) fn gauge(&self) {
         self.metrics
             .index_cache(self.known.weighted_size(), self.known.entry_count());
+        self.bodies.gauge();
     }
 
     /// Lists the mailbox. The listing goes on should this future be dropped.

@@ -3,6 +3,8 @@
 //!
 //! Must not know: POP3's words, sockets of clients.
 
+mod ahead;
+mod source;
 mod suspects;
 
 use std::sync::Arc;
@@ -16,12 +18,15 @@ use super::accounts::Accounts;
 use super::clock;
 use super::known::Known;
 use super::pool::{Lease, Purpose, Visit};
+use super::reading;
 use super::seat::Seat;
 use super::tend::Care;
 use super::trouble::Trouble;
-use crate::imap::{Body, BodyStart, Error, Part, Target};
-use crate::maildrop::{Item, Maildrop, Place, SeqSet};
+use crate::imap::{Body, BodyStart, Error, Part};
+use crate::maildrop::{Item, Maildrop, SeqSet};
 
+use ahead::Ahead;
+pub(super) use source::Source;
 use suspects::Suspects;
 
 /// The longest wait for a body to begin.
@@ -42,6 +47,8 @@ pub(super) struct Mailbox {
     known: Option<Arc<Known>>,
     /// When it was listed: what is in it was there by then.
     listed_at: Instant,
+    /// Messages that are fetched before they are asked for.
+    ahead: Ahead,
     /// Something that was there at the session's beginning should be gone.
     overdue: bool,
     /// Messages that could not be read lately.
@@ -66,6 +73,7 @@ impl Mailbox {
             connection: None,
             known: None,
             listed_at: Instant::now(),
+            ahead: Ahead::default(),
             overdue: false,
             troubled: SeqSet::new(),
             suspects: Suspects::default(),
@@ -114,12 +122,28 @@ impl Mailbox {
         contents.place(item)?.header.as_deref()
     }
 
-    /// A part of a message. A connection that turns out to be lost is replaced once.
+    /// A part of a message: from memory, with those that follow it in the maildrop on their way, or else from the upstream.
+    ///
+    /// # Errors
+    /// As [`Self::direct`].
+    pub(super) async fn body(
+        &mut self,
+        item: &Item,
+        part: Part,
+        following: impl Iterator<Item = Item>,
+    ) -> Result<Source<'_>, Trouble> {
+        match self.in_memory(item, part, following).await {
+            Some(octets) => Ok(Source::InMemory(octets)),
+            None => self.direct(item, part).await.map(Source::Stream),
+        }
+    }
+
+    /// A part of a message, straight from the upstream. A connection that turns out to be lost is replaced once.
     ///
     /// # Errors
     /// [`Error::Timeout`] where its first octet does not come in five minutes, whatever else the upstream says meanwhile; what
     /// opening a connection and a command can give.
-    pub(super) async fn body(&mut self, item: &Item, part: Part) -> Result<Body<'_>, Trouble> {
+    async fn direct(&mut self, item: &Item, part: Part) -> Result<Body<'_>, Trouble> {
         let begun = tokio::time::timeout(FIRST_OCTET, self.begin(item, part));
         let begun = begun.await;
         let (lease, start) = begun.unwrap_or(Err(Error::Timeout("fetch a message").into()))?;
@@ -127,7 +151,10 @@ impl Mailbox {
     }
 
     async fn begin(&mut self, item: &Item, part: Part) -> Result<(Lease, BodyStart), Trouble> {
-        let (place, target) = self.whereabouts(item)?;
+        let known = self.known.as_deref();
+        let (place, target) = known
+            .and_then(|known| reading::whereabouts(known, item))
+            .ok_or(Error::Protocol("a body before a list"))?;
         let (pool, account) = (&self.accounts.pool, &self.account);
         let mut lease = match self.connection.take().filter(Lease::is_clean) {
             Some(lease) => lease,
@@ -138,7 +165,10 @@ impl Mailbox {
         };
         loop {
             let started = async {
-                open(&mut lease, &place, &target, self.listed_at).await?;
+                let missing = reading::open(&mut lease, place, &[target], self.listed_at).await?;
+                if !missing.is_empty() {
+                    return Err(Error::MessageGone.into());
+                }
                 Ok(lease.begin_body(item.uid, part).await?)
             };
             match started.await {
@@ -152,26 +182,6 @@ impl Mailbox {
                 }
             }
         }
-    }
-
-    /// Where a message is read, and what it was when it was listed.
-    fn whereabouts(&self, item: &Item) -> Result<(Place, Target), Trouble> {
-        let known = self.known.as_deref();
-        let place = known.and_then(|known| known.contents.place(item));
-        let folder = known.and_then(|known| known.folder_of(place?));
-        let register = folder.and_then(|folder| folder.register.as_ref());
-        let target = register.and_then(|register| {
-            let position = register.position_of_uid(item.uid)?;
-            let listed = register.index.messages.get(position)?;
-            Some(Target {
-                uid: listed.uid,
-                size: listed.size,
-                internal_date: listed.internal_date,
-                gm_msgid: register.gm_msgid(position),
-            })
-        });
-        let both = place.cloned().zip(target);
-        both.ok_or_else(|| Error::Protocol("a body before a list").into())
     }
 
     /// Nothing is read for the moment: others may have the connection.
@@ -306,36 +316,5 @@ impl Mailbox {
         // What went wrong was logged there.
         let _ = self.accounts.tend(self.account, care).await;
         drop(self.visit);
-    }
-}
-
-/// Makes sure that the message's folder is open and that its UID still is the message that was listed: the connection may have been opened
-/// before the message came, or after UIDs were given a second time.
-async fn open(
-    lease: &mut Lease,
-    place: &Place,
-    target: &Target,
-    listed_at: Instant,
-) -> Result<(), Trouble> {
-    if lease.still_has(&place.folder, place.uid_validity, target) {
-        return Ok(());
-    }
-    let mut is_new = false;
-    loop {
-        if is_new || !lease.has_opened(&place.folder, place.uid_validity, listed_at) {
-            let examined = lease.examine(&place.folder, true).await?;
-            if examined.uid_validity != place.uid_validity {
-                return Err(Error::Inconsistent("UIDVALIDITY changed during the session").into());
-            }
-            is_new = true;
-        }
-        let now = lease.identities(&[target.uid]).await?;
-        match now.get(&target.uid) {
-            Some(now) if target.is(now) => return Ok(()),
-            Some(_) => return Err(Error::Inconsistent("another message has this UID now").into()),
-            None if is_new => return Err(Error::MessageGone.into()),
-            // It may have been opened while the upstream did not show everything.
-            None => is_new = true,
-        }
     }
 }

@@ -11,6 +11,7 @@ use bytes::{Buf as _, BytesMut};
 use tracing::warn;
 
 use super::mailbox::Mailbox;
+use super::placeholder;
 use super::refusals;
 use super::trouble::Trouble;
 use super::wire::{SEND_AT, Wire};
@@ -133,27 +134,6 @@ struct Answer<'a> {
     read: u64,
 }
 
-/// What Exchange gives for a message that it cannot convert. A client would take it for the message and delete that.
-const PLACEHOLDER: &[u8] = b"Subject: Retrieval using the IMAP4 protocol failed";
-/// The header lines of Exchange's placeholder fit into this.
-const PLACEHOLDER_HEADER: usize = 2048;
-
-/// Whether a message that begins like this is Exchange's placeholder: it has its subject and is not as long as the message is
-/// listed. (Mail that only has that subject is taken for one where sizes are estimates: it is refused and stays where it is.)
-fn is_placeholder(start: &[u8]) -> bool {
-    let mut lines = start.split(|octet| *octet == b'\n');
-    let mut header = lines
-        .by_ref()
-        .take_while(|line| !line.trim_ascii_end().is_empty());
-    header.any(|line| line.starts_with(PLACEHOLDER))
-}
-
-/// Whether so much of a message shows its header, or enough of it.
-fn shows_header(start: &[u8], octets: usize) -> bool {
-    start.len() >= octets.min(PLACEHOLDER_HEADER)
-        || memchr::memmem::find(start, b"\r\n\r\n").is_some()
-}
-
 impl Answer<'_> {
     async fn parts(
         mut self,
@@ -224,7 +204,8 @@ impl Answer<'_> {
         part: Part,
         encoder: &mut Encoder,
     ) -> io::Result<Result<Came, Trouble>> {
-        let mut stream = match mailbox.body(&self.body.item, part).await {
+        let following = self.session.following(self.body.number);
+        let mut stream = match mailbox.body(&self.body.item, part, following).await {
             Ok(stream) => stream,
             Err(error) => return Ok(Err(error)),
         };
@@ -254,10 +235,10 @@ impl Answer<'_> {
             known -= passed as u64;
             if let Some(start) = &mut held {
                 start.extend_from_slice(&piece);
-                if !shows_header(start, octets) {
+                if !placeholder::shows_header(start, octets) {
                     continue;
                 }
-                if is_placeholder(start) {
+                if placeholder::is_one(start) {
                     return Ok(Err(Error::MessageGone.into()));
                 }
                 piece = std::mem::take(start).freeze();

@@ -10,7 +10,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 use tracing::{Instrument as _, debug, info, warn};
 
 use super::mailbox::Mailbox;
@@ -24,6 +24,8 @@ use crate::pop3::{self, Action, Line, Refusal, Session, StateName};
 
 /// More characters of a user name that may be anything are not logged.
 const LOGGED_NAME: usize = 128;
+/// A client that says nothing for so long has other things to do than to fetch what comes next.
+const PAUSE: Duration = Duration::from_secs(10);
 /// How long a QUIT waits for the client's system to acknowledge what was sent to it.
 const ACKNOWLEDGED: Duration = Duration::from_secs(2);
 
@@ -107,9 +109,16 @@ impl Driver {
                 _ => self.last_line + limits.inactivity,
             };
             let Visitor { wire, shutdown, .. } = &mut self.visitor;
+            let is_ahead = self.mailbox.as_ref().is_some_and(Mailbox::is_ahead);
             let more = tokio::select! {
                 more = wire.read(deadline) => more?,
                 () = told(shutdown) => return Ok(End::Shutdown),
+                () = sleep(PAUSE), if is_ahead => {
+                    if let Some(mailbox) = &mut self.mailbox {
+                        mailbox.pause();
+                    }
+                    continue;
+                }
             };
             self.note_acknowledged(Instant::now()).await;
             if !more {

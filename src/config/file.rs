@@ -140,6 +140,8 @@ pub(super) struct Limits {
     pub(super) inactivity: Option<Text>,
     pub(super) login: Option<Text>,
     pub(super) index_cache: Option<Text>,
+    pub(super) body_cache: Option<Text>,
+    pub(super) read_ahead: Option<Text>,
     pub(super) upstream_idle: Option<Text>,
     pub(super) password_trust: Option<Text>,
     pub(super) auth_failure_delay: Option<Text>,

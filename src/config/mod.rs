@@ -169,6 +169,10 @@ pub struct Limits {
     pub login: Duration,
     /// The most that the known indexes of folders may take in memory, in bytes.
     pub index_cache: u64,
+    /// The most that messages kept for several clients may take in memory, in bytes; 0: none are kept.
+    pub body_cache: u64,
+    /// The most that messages fetched before they are asked for may take, those of all sessions together, in bytes; 0: none are.
+    pub read_ahead: u64,
     /// How long a connection to an upstream is kept that nobody uses; zero: not at all.
     pub upstream_idle: Duration,
     /// How long a password that an upstream has accepted is believed without asking again.

@@ -21,6 +21,8 @@ const INACTIVITY: Duration = Duration::from_secs(10 * 60);
 const LOGIN: Duration = Duration::from_secs(3 * 60);
 /// About four million messages.
 const INDEX_CACHE: u64 = 64 << 20;
+const BODY_CACHE: u64 = 64 << 20;
+const READ_AHEAD: u64 = 32 << 20;
 /// Longer than most programs wait between polls, and much shorter than the half-hour after which servers end a connection.
 const UPSTREAM_IDLE: Duration = Duration::from_secs(5 * 60);
 /// What somebody may go on reading whose password was changed a moment ago.
@@ -269,14 +271,16 @@ fn limits(
     table: &file::Limits,
     warnings: &mut Vec<String>,
 ) -> Result<Limits, ConfigError> {
-    let index_cache = match &table.index_cache {
-        Some(text) => check.parsed(text, units::size)?,
-        None => INDEX_CACHE,
+    let size = |text: &Option<_>, default| match text {
+        Some(text) => check.parsed(text, units::size),
+        None => Ok(default),
     };
     let limits = Limits {
         inactivity: check.duration(table.inactivity.as_ref(), INACTIVITY, SECOND..=LONGEST)?,
         login: check.duration(table.login.as_ref(), LOGIN, SECOND..=LONGEST)?,
-        index_cache,
+        index_cache: size(&table.index_cache, INDEX_CACHE)?,
+        body_cache: size(&table.body_cache, BODY_CACHE)?,
+        read_ahead: size(&table.read_ahead, READ_AHEAD)?,
         upstream_idle: check.duration(
             table.upstream_idle.as_ref(),
             UPSTREAM_IDLE,

@@ -328,6 +328,11 @@ pub(super) struct Head {
 }
 
 impl Head {
+    /// Whether the body is not told to begin behind the message's start.
+    pub(super) fn begins_at_0(&self) -> bool {
+        self.origin.is_none_or(|at| at == 0)
+    }
+
     /// `None` where the response is not understood.
     pub(super) fn read(text: &[u8], part: Part) -> Option<Self> {
         let (_, items) = grammar::fetch(text)?;

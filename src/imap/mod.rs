@@ -4,6 +4,7 @@
 //! contradict each other are errors and never an empty result. A connection is used by one task at a time and thrown away after its first error.
 //! Must not know: POP3, clients, or how metrics are kept (see [`Observer`]).
 
+mod bodies;
 mod body;
 mod connect;
 mod connection;
@@ -29,6 +30,7 @@ mod table;
 pub mod tls;
 mod transport;
 
+pub use bodies::{Bodies, Fetched, Wanted};
 pub use body::{Body, BodyStart, Part};
 pub use connect::{Credentials, Endpoint};
 pub use connection::{Connection, Selected};

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use zeroize::{Zeroize, Zeroizing};
 
@@ -138,6 +138,32 @@ impl Transport {
         let n = self.literal_left.min(self.input.len());
         self.literal_left -= n;
         Ok(Some(self.input.split_to(n).freeze()))
+    }
+
+    /// Appends the literal that the last line announced to `all`, which has room for it: it is read from the socket into its place.
+    ///
+    /// # Errors
+    /// As [`Self::literal`].
+    pub(super) async fn literal_into(&mut self, all: &mut BytesMut) -> Result<(), Error> {
+        let n = self.literal_left.min(self.input.len());
+        all.extend_from_slice(&self.input[..n]);
+        self.input.advance(n);
+        self.literal_left -= n;
+        while self.literal_left > 0 {
+            let patience = self.patience;
+            let left = self.literal_left;
+            let mut room = all.limit(left);
+            let read = tokio::time::timeout(patience, self.socket.read_buf(&mut room));
+            let n = read
+                .await
+                .map_err(|_| Error::Timeout("the last command"))??;
+            if n == 0 {
+                return Err(ended().into());
+            }
+            self.observer.received(n as u64);
+            self.literal_left = left.saturating_sub(n);
+        }
+        Ok(())
     }
 
     /// A response as a whole, ending in CRLF, with its literals inside, given its first line.
@@ -279,10 +305,7 @@ impl Transport {
         // `read_buf` keeps no state between polls, so a future of its own for each poll loses nothing.
         let n = ready!(pin!(self.socket.read_buf(&mut self.input)).poll(cx))?;
         if n == 0 {
-            return Poll::Ready(Err(io::Error::new(
-                io::ErrorKind::UnexpectedEof,
-                "the upstream closed the connection",
-            )));
+            return Poll::Ready(Err(ended()));
         }
         self.observer.received(n as u64);
         self.read_size = if n == room {
@@ -374,6 +397,13 @@ impl AsyncWrite for Transport {
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.socket).poll_shutdown(cx)
     }
+}
+
+fn ended() -> io::Error {
+    io::Error::new(
+        io::ErrorKind::UnexpectedEof,
+        "the upstream closed the connection",
+    )
 }
 
 #[cfg(test)]

@@ -47,6 +47,11 @@ impl MsgNo {
         self.0.get()
     }
 
+    /// The number behind it; `None` behind the last that there can be.
+    pub fn next(self) -> Option<Self> {
+        self.get().checked_add(1).and_then(Self::new)
+    }
+
     /// Where the message stands in the list, from 0.
     const fn position(self) -> usize {
         // u32 to usize: the bridge runs on 32 bits and more.

@@ -134,6 +134,20 @@ label! {
 }
 
 label! {
+    /// Where a message was that a client asked for.
+    BodyLookup {
+        /// In memory.
+        Hit = "hit",
+        /// On its way already.
+        Awaited = "awaited",
+        /// It was fetched into memory.
+        Fetched = "fetched",
+        /// It was streamed from the upstream: too long for memory, or a part that is not kept.
+        Streamed = "streamed",
+    }
+}
+
+label! {
     /// What became of a message that was to be disposed of or flagged upstream.
     DisposalOutcome {
         /// The upstream has confirmed it.

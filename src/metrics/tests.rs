@@ -22,6 +22,10 @@ fn used() -> (Metrics, SessionGuard, ConnectionGuard) {
     metrics.bad_input(BadInput::LineTooLong);
     metrics.index_lookup(IndexLookup::Delta);
     metrics.index_cache(1_600_000, 2);
+    metrics.body_lookup(BodyLookup::Awaited);
+    metrics.body_fetched(4_000);
+    metrics.body_unsent(300);
+    metrics.body_cache(5_000, 3);
     metrics.disposals(DisposalOutcome::Done, 3);
     metrics.unreadable_message();
     metrics.account("info", 1, 2, &[("desk1".to_owned(), FIGURES)]);
@@ -79,7 +83,7 @@ fn every_metric_has_a_help_text_that_is_a_sentence() {
     let names = lines_starting(&text, "# TYPE ");
     let helps = lines_starting(&text, "# HELP ");
     assert_eq!(names.len(), helps.len());
-    assert_eq!(names.len(), 25);
+    assert_eq!(names.len(), 30);
     for help in helps {
         let (_, help) = help.split_once(' ').unwrap();
         assert!(help.len() > 10 && (help.ends_with('.')), "{help}");
@@ -112,6 +116,11 @@ fn what_happened_is_counted() {
         "popbridge_index_lookups_total{outcome=\"delta\"} 1",
         "popbridge_index_cache_bytes 1600000",
         "popbridge_index_cache_entries 2",
+        "popbridge_body_lookups_total{outcome=\"awaited\"} 1",
+        "popbridge_body_fetched_bytes_total 4000",
+        "popbridge_body_unsent_bytes_total 300",
+        "popbridge_body_cache_bytes 5000",
+        "popbridge_body_cache_entries 3",
     ] {
         assert!(
             text.lines().any(|rendered| rendered == line),

@@ -230,6 +230,20 @@ impl Session {
         }
     }
 
+    /// The messages behind this one that are not deleted.
+    pub fn following(&self, number: MsgNo) -> impl Iterator<Item = Item> {
+        let maildrop = match &self.state {
+            State::Transaction(state) => state.maildrop(),
+            _ => None,
+        };
+        let mut from = number.next();
+        std::iter::from_fn(move || {
+            let (number, item) = maildrop?.next_from(from?)?;
+            from = number.next();
+            Some(*item)
+        })
+    }
+
     /// The first line of the answer to RETR or TOP. The text follows through
     /// [`Encoder`](super::body::Encoder).
     pub fn body_starts(&self, body: &Body, out: &mut Vec<u8>) {

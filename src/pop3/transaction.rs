@@ -31,6 +31,11 @@ struct Listing {
 }
 
 impl Transaction {
+    /// The maildrop, once it was asked for.
+    pub(super) fn maildrop(&self) -> Option<&Maildrop> {
+        self.maildrop.as_ref()
+    }
+
     /// Whether a command waits for [`listed`](Self::listed).
     pub(super) fn is_waiting(&self) -> bool {
         self.waiting.is_some()

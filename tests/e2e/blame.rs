@@ -86,8 +86,9 @@ fn a_message_that_is_refused_without_a_reason_is_withheld_where_others_can_be_re
 #[test]
 fn a_message_at_which_the_connection_always_breaks_is_withheld_where_others_can_be_read() {
     let peer = Peer::with_mail(3)
-        .on("UID FETCH 2", |conn, cmd| {
-            if !cmd.has("BODY.PEEK[]") {
+        .on("UID FETCH", |conn, cmd| {
+            // Also where it is asked for together with what follows it.
+            if !cmd.has("BODY.PEEK[]") || !(cmd.has("FETCH 2 ") || cmd.has("FETCH 2:3 ")) {
                 return Flow::Default;
             }
             conn.raw("* 2 FETCH (UID 2 BODY[] {500}\r\nSubject: cut");

@@ -11,6 +11,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod ahead;
 mod architecture;
 mod archive;
 mod bad_days;

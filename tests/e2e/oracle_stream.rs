@@ -38,6 +38,9 @@ impl Stream {
         let mut after: Vec<Vec<u8>> = (0..length / 2 + noise.below(length))
             .map(|_| transaction(noise, messages))
             .collect();
+        if noise.below(2) == 0 {
+            in_order(noise, messages, &mut after);
+        }
         for place in (7..after.len()).step_by(8) {
             after[place] = b"NOOP".to_vec();
         }
@@ -63,6 +66,18 @@ impl Stream {
     pub fn commands(&self) -> usize {
         self.before.len() + self.after.len() + 2
     }
+}
+
+/// Puts in what most programs do: one message after the other.
+fn in_order(noise: &mut Noise, messages: usize, commands: &mut Vec<Vec<u8>>) {
+    let (first, count) = (1 + noise.below(messages), 2 + noise.below(messages));
+    let run = (first..=messages).take(count);
+    let run: Vec<Vec<u8>> = match noise.below(3) {
+        0 => run.map(|n| format!("TOP {n} 0").into_bytes()).collect(),
+        _ => run.map(|n| format!("RETR {n}").into_bytes()).collect(),
+    };
+    let at = noise.below(commands.len() + 1);
+    commands.splice(at..at, run);
 }
 
 fn before_login(noise: &mut Noise) -> Vec<u8> {

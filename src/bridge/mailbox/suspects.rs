@@ -100,7 +100,7 @@ impl Mailbox {
     }
 
     async fn can_read(&mut self, item: &Item) -> bool {
-        let Ok(mut body) = self.body(item, LITTLE).await else {
+        let Ok(mut body) = self.direct(item, LITTLE).await else {
             return false;
         };
         let mut octets = 0;

@@ -1,5 +1,5 @@
-//! Real POP3 programs against the bridge: each fetches the 200 odd messages over plain, STLS and implicit TLS, and every
-//! octet of what it keeps is accounted for. What a program changes by itself is in its `kept`, with its reason.
+//! Real POP3 programs against the bridge: each fetches the 200 odd messages over plain, STLS and implicit TLS, read ahead
+//! and kept in memory and not, and every octet of what it keeps is accounted for. What a program changes by itself is in its `kept`, with its reason.
 
 mod curl;
 mod fetchmail;
@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-use crate::support::bridge::Bridge;
+use crate::support::bridge::{Bridge, Options};
 use crate::support::dovecot::{Dovecot, PASSWORD};
 use crate::support::imap::Imap;
 use crate::support::mail::{odd_mail, on_the_wire};
@@ -20,10 +20,10 @@ use crate::support::pop3::{Mode, Pop3, show};
 use crate::support::process::{last_lines, require};
 use crate::support::tree::{Account, Tree};
 
-/// One Dovecot and one bridge for all programs, each a client of the same mailbox: nothing here changes it.
+/// One Dovecot and two bridges for all programs, each a client of the same mailbox: nothing here changes it.
 struct Servers {
-    bridge: Bridge,
-    certificate: PathBuf,
+    /// As they are by default, and without anything read ahead or kept.
+    bridges: [Bridge; 2],
     /// Name and octets as they must be on the wire: the upstream's, line ends repaired.
     mail: Vec<(String, Vec<u8>)>,
     _dovecot: Dovecot,
@@ -42,11 +42,10 @@ fn servers() -> &'static Servers {
             .zip(fetched)
             .map(|(m, f)| (m.name, on_the_wire(&f.body)))
             .collect();
-        let bridge = Bridge::before(&dovecot.plain_url());
-        let certificate = bridge.certificate();
+        let url = dovecot.plain_url();
+        let direct = Options::limits(&url, "body_cache = \"0B\"\nread_ahead = \"0B\"");
         Servers {
-            bridge,
-            certificate,
+            bridges: [Bridge::before(&url), direct.start()],
             mail,
             _dovecot: dovecot,
         }
@@ -92,6 +91,19 @@ impl Kept {
 /// Lets a program fetch everything and compares what it kept, message by message.
 fn check(program: &str, mode: Mode, run: fn(&Job), kept: fn(&[u8]) -> Kept) {
     let servers = servers();
+    for bridge in &servers.bridges {
+        check_with(bridge, &servers.mail, program, mode, run, kept);
+    }
+}
+
+fn check_with(
+    bridge: &Bridge,
+    mail: &[(String, Vec<u8>)],
+    program: &str,
+    mode: Mode,
+    run: fn(&Job),
+    kept: fn(&[u8]) -> Kept,
+) {
     let tree = Tree::new("client", &Account::for_servers());
     let inbox = tree.join("inbox");
     std::fs::create_dir(&inbox).unwrap();
@@ -102,15 +114,15 @@ fn check(program: &str, mode: Mode, run: fn(&Job), kept: fn(&[u8]) -> Kept) {
     );
     set_mode(&keep, 0o700);
     let port = if mode == Mode::Tls {
-        servers.bridge.pop3s_port
+        bridge.pop3s_port
     } else {
-        servers.bridge.pop3_port
+        bridge.pop3_port
     };
     run(&Job {
         mode,
         port,
         user: &format!("ann/{program}-{mode:?}"),
-        ca: &servers.certificate,
+        ca: &bridge.certificate(),
         home: tree.path(),
         inbox: &inbox,
         keep: &keep,
@@ -118,7 +130,7 @@ fn check(program: &str, mode: Mode, run: fn(&Job), kept: fn(&[u8]) -> Kept) {
 
     let count = std::fs::read_dir(&inbox).unwrap().count();
     let mut wrong = Vec::new();
-    for (n, (name, wire)) in (1..).zip(&servers.mail) {
+    for (n, (name, wire)) in (1..).zip(mail) {
         let found = std::fs::read(inbox.join(format!("{n:03}"))).unwrap_or_default();
         if let Some(difference) = kept(wire).difference(&found) {
             wrong.push(format!("{n} {name}: {difference}"));
@@ -131,7 +143,7 @@ fn check(program: &str, mode: Mode, run: fn(&Job), kept: fn(&[u8]) -> Kept) {
         "{number} messages differ, the first ones:\n{}",
         wrong.join("\n")
     );
-    assert_eq!(count, servers.mail.len());
+    assert_eq!(count, mail.len());
     // Past the test harness, which keeps what passing tests print to itself.
     let _ = writeln!(
         std::io::stderr(),
@@ -217,10 +229,12 @@ fn replace(text: &mut Vec<u8>, old: &[u8], new: &[u8]) {
 #[test]
 fn the_octets_on_the_wire_are_the_upstreams() {
     let servers = servers();
-    let mut pop3 = Pop3::connect(servers.bridge.pop3_port).log_in("ann", PASSWORD);
-    for (n, (name, wire)) in (1..).zip(&servers.mail) {
-        let got = pop3.retr(n);
-        assert!(got == *wire, "{n} {name}: {}", first_difference(&got, wire));
+    for bridge in &servers.bridges {
+        let mut pop3 = Pop3::connect(bridge.pop3_port).log_in("ann", PASSWORD);
+        for (n, (name, wire)) in (1..).zip(&servers.mail) {
+            let got = pop3.retr(n);
+            assert!(got == *wire, "{n} {name}: {}", first_difference(&got, wire));
+        }
+        pop3.quit();
     }
-    pop3.quit();
 }

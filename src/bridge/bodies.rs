@@ -1,0 +1,164 @@
+//! Messages in memory: those that several clients of a mailbox fetch cross the internet once, and those that a client is about to ask
+//! for are on their way before it does.
+//!
+//! A message is kept under its mailbox and seq, which never name another one, so nothing here grows stale. Only short messages come here;
+//! long ones are streamed. What cannot be had in this way is asked for in the direct one, which knows how to tell trouble.
+//! Must not know: sessions, what is asked for next.
+
+mod errand;
+mod slot;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use moka::future::Cache;
+use moka::policy::EvictionPolicy;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+pub(super) use errand::{Errand, Wish};
+pub(super) use slot::Slot;
+
+use crate::config::Limits;
+use crate::imap::Part;
+use crate::maildrop::Seq;
+use crate::metrics::Metrics;
+use crate::store::MailboxId;
+
+/// A message that nobody has asked for this long is forgotten: devices that poll every few minutes have had it by then.
+const IDLE: Duration = Duration::from_secs(15 * 60);
+/// The longest message that is kept, in octets as it is listed: a session holds one of them whole while it sends it.
+pub(super) const LONGEST: u32 = 256 * 1024;
+/// What a message takes beside its octets.
+const OVERHEAD: u32 = 256;
+/// Read-ahead is measured in pieces of so many octets.
+const PIECE: u64 = 1024;
+
+/// What of a message is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Kind {
+    Whole,
+    Header,
+}
+
+impl Kind {
+    /// None for parts that are not kept.
+    pub(super) fn of(part: Part) -> Option<Self> {
+        match part {
+            Part::Whole => Some(Self::Whole),
+            Part::Header => Some(Self::Header),
+            Part::Range { .. } => None,
+        }
+    }
+
+    /// The part that is asked for.
+    pub(super) fn part(self) -> Part {
+        match self {
+            Self::Whole => Part::Whole,
+            Self::Header => Part::Header,
+        }
+    }
+
+    /// What is reckoned with for a message of this size, in octets.
+    pub(super) fn octets(self, size: u32) -> u32 {
+        /// Most headers are shorter.
+        const HEADER: u32 = 8 * 1024;
+        match self {
+            Self::Whole => size,
+            Self::Header => size.min(HEADER),
+        }
+    }
+}
+
+/// A message's place among those that are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Key {
+    pub(super) mailbox: MailboxId,
+    pub(super) seq: Seq,
+    pub(super) kind: Kind,
+}
+
+/// See the module.
+pub(super) struct Bodies {
+    /// None where it is switched off.
+    kept: Option<Cache<Key, Arc<Slot>>>,
+    /// What all sessions together may have fetched ahead, in pieces. None where nothing is fetched ahead.
+    ahead: Option<Arc<Semaphore>>,
+    metrics: Arc<Metrics>,
+}
+
+impl Bodies {
+    /// Keeps and fetches ahead as much as the limits say.
+    pub(super) fn new(limits: &Limits, metrics: Arc<Metrics>) -> Self {
+        let kept = (limits.body_cache > 0).then(|| {
+            Cache::builder()
+                .max_capacity(limits.body_cache)
+                // The rule that moka has by default would not take in what was never asked for before.
+                .eviction_policy(EvictionPolicy::lru())
+                .weigher(|_: &Key, slot: &Arc<Slot>| slot.reckoned())
+                .time_to_idle(IDLE)
+                .build()
+        });
+        let pieces = usize::try_from(limits.read_ahead / PIECE).unwrap_or(usize::MAX);
+        Self {
+            kept,
+            ahead: (pieces > 0)
+                .then(|| Arc::new(Semaphore::new(pieces.min(Semaphore::MAX_PERMITS)))),
+            metrics,
+        }
+    }
+
+    /// Whether messages are kept for others.
+    pub(super) fn keeps(&self) -> bool {
+        self.kept.is_some()
+    }
+
+    /// Room for one message that is fetched ahead, for as long as what is returned lives; none where there is none.
+    pub(super) fn room(&self, octets: u32) -> Option<OwnedSemaphorePermit> {
+        let pieces = u64::from(octets).div_ceil(PIECE).max(1);
+        let pieces = u32::try_from(pieces).unwrap_or(u32::MAX);
+        let ahead = Arc::clone(self.ahead.as_ref()?);
+        ahead.try_acquire_many_owned(pieces).ok()
+    }
+
+    /// The message's slot, and whether it is new: then whoever has it sees to it that it is filled.
+    pub(super) async fn slot(&self, key: Key, size: u32) -> (Arc<Slot>, bool) {
+        let reckoned = key.kind.octets(size).saturating_add(OVERHEAD);
+        let new = || Arc::new(Slot::new(reckoned, Arc::clone(&self.metrics)));
+        let Some(kept) = &self.kept else {
+            return (new(), true);
+        };
+        if let Some(slot) = kept.get(&key).await {
+            if !slot.has_failed() {
+                return (slot, false);
+            }
+            kept.invalidate(&key).await;
+        }
+        let entry = kept.entry(key).or_insert_with(async { new() }).await;
+        let is_new = entry.is_fresh();
+        (entry.into_value(), is_new)
+    }
+
+    /// The whole message, if it is here already.
+    pub(super) async fn ready(&self, mailbox: MailboxId, seq: Seq) -> Option<Bytes> {
+        let kind = Kind::Whole;
+        let key = Key { mailbox, seq, kind };
+        let slot = self.kept.as_ref()?.get(&key).await?;
+        slot.now()
+    }
+
+    /// The message could not be had: whoever wants it next tries again.
+    async fn forget(&self, key: &Key) {
+        if let Some(kept) = &self.kept {
+            kept.invalidate(key).await;
+        }
+    }
+
+    /// Sets the gauges to what is kept now.
+    pub(super) fn gauge(&self) {
+        if let Some(kept) = &self.kept {
+            self.metrics
+                .body_cache(kept.weighted_size(), kept.entry_count());
+        }
+    }
+}

@@ -1,0 +1,179 @@
+//! Fetching some messages of one folder into their slots, in a task that no session ends.
+//!
+//! Must not know: why just these.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use tracing::{Instrument as _, debug};
+
+use super::super::account::Account;
+use super::super::accounts::Accounts;
+use super::super::placeholder;
+use super::super::pool::{Lease, Purpose};
+use super::super::reading;
+use super::super::trouble::Trouble;
+use super::{Key, Kind, Slot};
+use crate::imap::{Target, Wanted};
+use crate::maildrop::{Place, Uid};
+
+/// So much that nobody wants any more is read to keep the connection, in octets; beyond that a new one is cheaper.
+const DRAIN: u64 = 256 * 1024;
+
+/// A message that is to be fetched.
+pub(in super::super) struct Wish {
+    pub(in super::super) key: Key,
+    pub(in super::super) target: Target,
+    pub(in super::super) slot: Arc<Slot>,
+}
+
+impl Wish {
+    /// Whether a session waits for it or will ask for it. `kept`: whether one of those who have the slot is the cache.
+    fn is_wanted(&self, kept: bool) -> bool {
+        Arc::strong_count(&self.slot) > 1 + usize::from(kept)
+    }
+}
+
+/// See the module.
+pub(in super::super) struct Errand {
+    pub(in super::super) account: Account,
+    pub(in super::super) place: Place,
+    pub(in super::super) kind: Kind,
+    /// When the messages were listed: what is in the list was there by then.
+    pub(in super::super) listed_at: Instant,
+    /// What has not come yet.
+    pub(in super::super) wishes: HashMap<Uid, Wish>,
+}
+
+impl Errand {
+    /// Goes on its way. Every slot is filled sooner or later, whatever happens.
+    pub(in super::super) fn go(self, accounts: Arc<Accounts>) {
+        let errand = UnderWay {
+            errand: self,
+            accounts,
+        };
+        tokio::spawn(errand.run().in_current_span());
+    }
+
+    fn wanted(&self) -> Vec<Wanted> {
+        let wishes = self.wishes.values();
+        let mut wanted: Vec<Wanted> = wishes
+            .map(|wish| Wanted {
+                uid: wish.target.uid,
+                most: most(self.kind, wish.target.size),
+            })
+            .collect();
+        wanted.sort_unstable_by_key(|one| one.uid);
+        wanted
+    }
+
+    fn targets(&self) -> Vec<Target> {
+        self.wishes.values().map(|wish| wish.target).collect()
+    }
+
+    /// Whether nobody waits for the rest, and there is too much of it to be read for the connection's sake.
+    fn is_abandoned(&self, kept: bool) -> bool {
+        let rest = self.wishes.values();
+        let octets: u64 = rest.map(|wish| u64::from(wish.target.size)).sum();
+        octets > DRAIN && self.is_unwanted(kept)
+    }
+
+    fn is_unwanted(&self, kept: bool) -> bool {
+        !self.wishes.values().any(|wish| wish.is_wanted(kept))
+    }
+}
+
+/// The most octets that are kept of what is listed with this size, which some upstreams only estimate.
+fn most(kind: Kind, size: u32) -> usize {
+    const MARGIN: usize = 64 * 1024;
+    match kind {
+        Kind::Whole => (size as usize).saturating_add(size as usize / 4 + MARGIN),
+        Kind::Header => MARGIN,
+    }
+}
+
+struct UnderWay {
+    errand: Errand,
+    accounts: Arc<Accounts>,
+}
+
+impl UnderWay {
+    async fn run(mut self) {
+        if let Err(trouble) = self.fetch().await {
+            // Whoever waits for one of them asks for it directly and hears more.
+            debug!(%trouble, "messages could not be fetched together");
+        }
+        for wish in self.errand.wishes.values() {
+            self.accounts.bodies.forget(&wish.key).await;
+        }
+    }
+
+    async fn fetch(&mut self) -> Result<(), Trouble> {
+        let pool = &self.accounts.pool;
+        let (account, place) = (&self.errand.account, &self.errand.place);
+        let folder = Some(place.folder.as_str());
+        let mut lease = pool.take(account, Purpose::Bodies, folder).await?;
+        let kept = self.accounts.bodies.keeps();
+        loop {
+            if self.errand.is_unwanted(kept) {
+                pool.give_back(lease);
+                return Ok(());
+            }
+            match fetch(&mut self.errand, &mut lease, kept).await {
+                Err(trouble) if trouble.is_lost_connection() && !lease.is_fresh => {
+                    pool.renew(&self.errand.account, &mut lease).await?;
+                }
+                done => {
+                    // One that is in the middle of a command is closed.
+                    pool.give_back(lease);
+                    return done;
+                }
+            }
+        }
+    }
+}
+
+impl Drop for UnderWay {
+    /// Also after a panic: nobody waits for ever.
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.accounts.metrics.session_panicked();
+        }
+        for wish in self.errand.wishes.values() {
+            wish.slot.fill(None);
+        }
+    }
+}
+
+async fn fetch(errand: &mut Errand, lease: &mut Lease, kept: bool) -> Result<(), Trouble> {
+    let targets = errand.targets();
+    let missing = reading::open(lease, &errand.place, &targets, errand.listed_at).await?;
+    let mut wanted = errand.wanted();
+    wanted.retain(|one| !missing.contains(&one.uid));
+    if wanted.is_empty() {
+        return Ok(());
+    }
+    let mut bodies = lease.begin_bodies(wanted, errand.kind.part()).await?;
+    while let Some(fetched) = bodies.next().await? {
+        let Some(wish) = errand.wishes.get(&fetched.uid) else {
+            continue;
+        };
+        let size = wish.target.size;
+        let is_message = |octets: &bytes::Bytes| {
+            errand.kind == Kind::Header
+                || octets.len() as u64 == u64::from(size)
+                || !placeholder::is_one(octets)
+        };
+        let Some(octets) = fetched.octets.filter(is_message) else {
+            // Asked for directly, which tells what is wrong with it.
+            continue;
+        };
+        wish.slot.fill(Some(octets));
+        errand.wishes.remove(&fetched.uid);
+        if errand.is_abandoned(kept) {
+            return Ok(());
+        }
+    }
+    Ok(())
+}

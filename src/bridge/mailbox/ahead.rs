@@ -1,0 +1,322 @@
+//! Which messages are fetched before a client asks for them: those that follow in its maildrop, once it takes one after the other.
+//!
+//! The rule alone (`Run`) knows no I/O. Must not know: how messages are fetched and kept.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::timeout;
+
+use super::super::bodies::{Errand, Key, Kind, LONGEST, Slot, Wish};
+use super::super::reading;
+use super::Mailbox;
+use crate::imap::Part;
+use crate::maildrop::{Item, Seq};
+use crate::metrics::BodyLookup;
+
+/// So many are fetched at first when two in order were asked for; then twice as many each time.
+const FIRST: usize = 4;
+/// At most so many messages are fetched ahead at a time.
+const MOST: usize = 64;
+/// At most so many octets are.
+const MOST_OCTETS: u64 = 1 << 20;
+/// Whoever waits this long for a message that is fetched with others asks for it directly.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// See the module.
+#[derive(Default)]
+pub(super) struct Ahead {
+    run: Run,
+    /// What is to be asked for next, in the maildrop's order.
+    queue: VecDeque<Next>,
+}
+
+struct Next {
+    seq: Seq,
+    slot: Arc<Slot>,
+    /// Its share of what may be fetched ahead.
+    _room: Option<OwnedSemaphorePermit>,
+}
+
+/// How a client goes through its maildrop.
+#[derive(Default)]
+struct Run {
+    kind: Option<Kind>,
+    /// What comes next in the maildrop after what was asked for last.
+    expected: Option<Seq>,
+    /// How many are fetched at a time; one where nothing is fetched ahead.
+    window: usize,
+}
+
+impl Run {
+    /// A message is asked for, which `next` follows.
+    fn asked(&mut self, kind: Kind, seq: Seq, next: Option<Seq>) {
+        let in_order = self.kind == Some(kind) && self.expected == Some(seq);
+        self.window = match in_order {
+            true => self.window.max(FIRST),
+            false => 1,
+        };
+        self.kind = Some(kind);
+        self.expected = next;
+    }
+
+    /// So many more are to be fetched behind the one that is asked for, when so many are on their way.
+    fn more(&self, queued: usize) -> usize {
+        if self.window <= 1 || queued > self.window / 2 {
+            0
+        } else {
+            self.window
+        }
+    }
+
+    fn grow(&mut self) {
+        self.window = (self.window * 2).min(MOST);
+    }
+}
+
+impl Ahead {
+    /// A message is asked for, which `next` follows. Gives its slot where it was sent for; what comes before it in the maildrop was passed
+    /// over.
+    fn asked(&mut self, kind: Kind, seq: Seq, next: Option<Seq>) -> Option<Arc<Slot>> {
+        if self.run.kind != Some(kind) {
+            // Headers are not what who asks for messages wants.
+            self.queue.clear();
+        }
+        self.run.asked(kind, seq, next);
+        let at = self.queue.iter().position(|queued| queued.seq == seq);
+        let passed = at.map_or(self.queue.len(), |at| at + 1);
+        self.queue
+            .drain(..passed)
+            .next_back()
+            .filter(|_| at.is_some())
+            .map(|next| next.slot)
+    }
+
+    /// Whether all that was sent for is here.
+    fn has_come(&self) -> bool {
+        self.queue.back().is_none_or(|next| next.slot.is_filled())
+    }
+}
+
+impl Mailbox {
+    /// The client says nothing: what was fetched ahead is not kept for it.
+    pub(in super::super) fn pause(&mut self) {
+        self.ahead.queue = VecDeque::new();
+    }
+
+    /// Whether something was fetched ahead.
+    pub(in super::super) fn is_ahead(&self) -> bool {
+        !self.ahead.queue.is_empty()
+    }
+
+    /// The part of the message, or all of it, where it is in memory or can be fetched into it. Messages that follow are sent for where the
+    /// client is likely to ask for them.
+    pub(super) async fn in_memory(
+        &mut self,
+        item: &Item,
+        part: Part,
+        following: impl Iterator<Item = Item>,
+    ) -> Option<Bytes> {
+        let (accounts, mailbox) = (Arc::clone(&self.accounts), self.account.mailbox);
+        let lookup = |outcome| accounts.metrics.body_lookup(outcome);
+        let Some(kind) = Kind::of(part) else {
+            self.ahead = Ahead::default();
+            return self.ready(item).await;
+        };
+        let mut following = following.peekable();
+        let next = following.peek().map(|next| next.seq);
+        let queued = self.ahead.asked(kind, item.seq, next);
+        if item.size > LONGEST {
+            return self.ready(item).await;
+        }
+        let mut wishes = Vec::new();
+        let slot = match queued {
+            Some(slot) => slot,
+            None => {
+                if kind == Kind::Header
+                    && let Some(whole) = accounts.bodies.ready(mailbox, item.seq).await
+                {
+                    lookup(BodyLookup::Hit);
+                    return Some(whole);
+                }
+                let (slot, is_new) = self.slot(item, kind).await;
+                if is_new {
+                    wishes.push((*item, Arc::clone(&slot)));
+                }
+                slot
+            }
+        };
+        if self.ahead.has_come() {
+            self.send_ahead(item, kind, following, &mut wishes).await;
+        }
+        if wishes.len() == 1 && !accounts.bodies.keeps() && self.ahead.queue.is_empty() {
+            // It would be alone, and for nobody else.
+            lookup(BodyLookup::Streamed);
+            return None;
+        }
+        lookup(match (wishes.first(), slot.is_filled()) {
+            (Some((first, _)), _) if first.seq == item.seq => BodyLookup::Fetched,
+            (_, true) => BodyLookup::Hit,
+            (_, false) => BodyLookup::Awaited,
+        });
+        self.fetch(kind, wishes);
+        timeout(PATIENCE, slot.take()).await.ok().flatten()
+    }
+
+    /// The whole message, if it happens to be in memory.
+    async fn ready(&mut self, item: &Item) -> Option<Bytes> {
+        let (bodies, metrics) = (&self.accounts.bodies, &self.accounts.metrics);
+        let ready = bodies.ready(self.account.mailbox, item.seq).await;
+        metrics.body_lookup(match ready {
+            Some(_) => BodyLookup::Hit,
+            None => BodyLookup::Streamed,
+        });
+        ready
+    }
+
+    /// Adds to the queue, and to what is to be fetched, messages that follow.
+    async fn send_ahead(
+        &mut self,
+        item: &Item,
+        kind: Kind,
+        following: impl Iterator<Item = Item>,
+        wishes: &mut Vec<(Item, Arc<Slot>)>,
+    ) {
+        let more = self.ahead.run.more(self.ahead.queue.len());
+        if more == 0 {
+            return;
+        }
+        let last = self.ahead.queue.back().map_or(item.seq, |next| next.seq);
+        let mut octets = 0;
+        let behind = following.skip_while(|next| next.seq <= last);
+        for next in behind.take(more) {
+            octets += u64::from(kind.octets(next.size));
+            if next.size > LONGEST || next.place != item.place || octets > MOST_OCTETS {
+                break;
+            }
+            let Some(room) = self.accounts.bodies.room(kind.octets(next.size)) else {
+                break;
+            };
+            let (slot, is_new) = self.slot(&next, kind).await;
+            if is_new {
+                wishes.push((next, Arc::clone(&slot)));
+            }
+            self.ahead.queue.push_back(Next {
+                seq: next.seq,
+                slot,
+                _room: Some(room),
+            });
+        }
+        self.ahead.run.grow();
+    }
+
+    async fn slot(&mut self, item: &Item, kind: Kind) -> (Arc<Slot>, bool) {
+        let key = self.key(item, kind);
+        self.accounts.bodies.slot(key, item.size).await
+    }
+
+    fn key(&self, item: &Item, kind: Kind) -> Key {
+        Key {
+            mailbox: self.account.mailbox,
+            seq: item.seq,
+            kind,
+        }
+    }
+
+    /// Has these messages, which are all of one folder, fetched.
+    fn fetch(&self, kind: Kind, wishes: Vec<(Item, Arc<Slot>)>) {
+        let Some(known) = self.known.as_deref() else {
+            return;
+        };
+        let mut errand = None;
+        for (item, slot) in wishes {
+            let Some((place, target)) = reading::whereabouts(known, &item) else {
+                slot.fill(None);
+                continue;
+            };
+            let key = self.key(&item, kind);
+            let errand = errand.get_or_insert_with(|| Errand {
+                account: self.account.clone(),
+                place: place.clone(),
+                kind,
+                listed_at: self.listed_at,
+                wishes: HashMap::new(),
+            });
+            errand.wishes.insert(target.uid, Wish { key, target, slot });
+        }
+        if let Some(errand) = errand {
+            errand.go(Arc::clone(&self.accounts));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::Metrics;
+
+    fn seq(number: u32) -> Seq {
+        Seq::new(number).unwrap()
+    }
+
+    /// Has messages on their way.
+    fn queue(ahead: &mut Ahead, numbers: std::ops::RangeInclusive<u32>) {
+        let metrics = Arc::new(Metrics::new());
+        ahead.queue.extend(numbers.map(|number| Next {
+            seq: seq(number),
+            slot: Arc::new(Slot::new(1, Arc::clone(&metrics))),
+            _room: None,
+        }));
+        ahead.run.grow();
+    }
+
+    #[test]
+    fn two_in_order_begin_a_run_that_doubles_up_to_its_most() {
+        let mut ahead = Ahead::default();
+        assert!(ahead.asked(Kind::Whole, seq(1), Some(seq(2))).is_none());
+        assert_eq!(ahead.run.more(0), 0);
+        let (mut windows, mut last) = (Vec::new(), 1);
+        for number in 2..=300 {
+            let queued = ahead.asked(Kind::Whole, seq(number), Some(seq(number + 1)));
+            assert_eq!(queued.is_some(), number > 2, "{number}");
+            let more = ahead.run.more(ahead.queue.len());
+            if more > 0 {
+                let first = last.max(number) + 1;
+                last = first + more as u32 - 1;
+                queue(&mut ahead, first..=last);
+                windows.push(more);
+            }
+        }
+        assert_eq!(windows[..7], [4, 8, 16, 32, 64, 64, 64]);
+    }
+
+    #[test]
+    fn another_order_or_another_kind_ends_it() {
+        for (kind, number) in [(Kind::Whole, 9), (Kind::Whole, 3), (Kind::Header, 4)] {
+            let mut ahead = Ahead::default();
+            ahead.asked(Kind::Whole, seq(2), Some(seq(3)));
+            ahead.asked(Kind::Whole, seq(3), Some(seq(4)));
+            queue(&mut ahead, 4..=7);
+            assert!(
+                ahead
+                    .asked(kind, seq(number), Some(seq(number + 1)))
+                    .is_none()
+            );
+            assert_eq!((ahead.run.more(0), ahead.queue.len()), (0, 0));
+        }
+    }
+
+    #[test]
+    fn what_is_passed_over_is_not_waited_for() {
+        let mut ahead = Ahead::default();
+        ahead.asked(Kind::Whole, seq(1), Some(seq(2)));
+        ahead.asked(Kind::Whole, seq(2), Some(seq(3)));
+        queue(&mut ahead, 3..=6);
+        assert!(ahead.asked(Kind::Whole, seq(5), Some(seq(6))).is_some());
+        let left: Vec<Seq> = ahead.queue.iter().map(|next| next.seq).collect();
+        assert_eq!(left, [seq(6)]);
+    }
+}

@@ -1,0 +1,431 @@
+//! Messages fetched before they are asked for, and kept for other clients: how few round trips and octets that costs, and that nothing that
+//! goes wrong with it is ever taken for a message. Round trips are counted, not timed.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use crate::support::bridge::{Bridge, Options};
+use crate::support::dovecot::{Dovecot, PASSWORD as DOVECOT_PASSWORD};
+use crate::support::fake_mailbox::Mailbox;
+use crate::support::imap::Imap;
+use crate::support::imap_peer::{Flow, Peer, RunningPeer};
+use crate::support::mail::{large, on_the_wire, ordinary};
+use crate::support::pop3::Pop3;
+use crate::support::process::eventually;
+
+const MESSAGES: usize = 200;
+const NO_CACHE: &str = "body_cache = \"0B\"";
+const NOTHING_AHEAD: &str = "read_ahead = \"0B\"";
+const DIRECT: &str = "body_cache = \"0B\"\nread_ahead = \"0B\"";
+
+fn before(peer: &RunningPeer, limits: &str) -> Bridge {
+    Options::limits(&peer.plain_url(), limits).start()
+}
+
+/// The commands that asked for messages or their headers.
+fn fetches(peer: &RunningPeer) -> Vec<String> {
+    let mut all = peer.commands("UID FETCH");
+    all.retain(|command| command.contains("BODY.PEEK["));
+    all
+}
+
+/// Commands that the upstream was asked since there were so many.
+fn asked_since(peer: &RunningPeer, before: usize) -> Vec<String> {
+    let heard = peer.heard();
+    let commands = heard.lines().skip(before);
+    commands
+        .filter_map(|line| Some(line.split_once(' ')?.1.to_owned()))
+        .collect()
+}
+
+/// What the peer's message with this UID must be on the wire.
+fn wire(peer: &RunningPeer, uid: u32) -> Vec<u8> {
+    let inner = peer.mailbox().lock();
+    let mail = inner.mail.iter().find(|mail| mail.uid == uid);
+    on_the_wire(&mail.expect("a message").raw)
+}
+
+/// Fetches all in order, and compares.
+fn fetch_all(pop3: &mut Pop3, peer: &RunningPeer) {
+    for uid in peer.mailbox().uids() {
+        assert_eq!(pop3.retr(uid as usize), wire(peer, uid), "message {uid}");
+    }
+}
+
+fn mailbox(sizes: &[usize]) -> Mailbox {
+    let mailbox = Mailbox::ordinary(0);
+    for size in sizes {
+        mailbox.add(&large(*size).raw);
+    }
+    mailbox
+}
+
+fn unsent(bridge: &Bridge) -> (f64, f64) {
+    (
+        bridge.metric("popbridge_body_unsent_bytes_total", &[]),
+        bridge.metric("popbridge_body_fetched_bytes_total", &[]),
+    )
+}
+
+#[test]
+fn a_client_that_fetches_200_messages_in_order_waits_for_nine_round_trips() {
+    for limits in ["", NO_CACHE] {
+        let peer = Peer::with_mail(MESSAGES).start();
+        let bridge = before(&peer, limits);
+        bridge.pop3_as("user@example.com").quit();
+        let mut first = bridge.pop3_as("user@example.com");
+        assert_eq!(first.stat().0, MESSAGES as u64);
+        first.quit();
+        let heard = peer.heard().lines().count();
+        let mut pop3 = bridge.pop3_as("user@example.com");
+        fetch_all(&mut pop3, &peer);
+        pop3.quit();
+        let asked = asked_since(&peer, heard);
+        let mut sets: Vec<&str> = asked
+            .iter()
+            .filter_map(|command| command.strip_prefix("UID FETCH ")?.split(' ').next())
+            .collect();
+        assert_eq!(asked.first().map(String::as_str), Some("NOOP"), "{asked:?}");
+        assert_eq!(
+            sets,
+            [
+                "1", "2:6", "7:14", "15:30", "31:62", "63:126", "127:190", "191:200"
+            ],
+            "with {limits:?}"
+        );
+        sets.push("NOOP");
+        assert_eq!(asked.len(), sets.len(), "{asked:?}");
+        assert_eq!(unsent(&bridge).0, 0.0);
+    }
+}
+
+#[test]
+fn headers_in_order_come_together_too() {
+    let peer = Peer::with_mail(MESSAGES).start();
+    let bridge = before(&peer, NO_CACHE);
+    let mut pop3 = bridge.pop3_as("user@example.com");
+    for n in 1..=MESSAGES {
+        let header = pop3.multi(&format!("TOP {n} 0"));
+        assert!(wire(&peer, n as u32).starts_with(&header), "message {n}");
+        assert!(header.ends_with(b"\r\n\r\n"));
+    }
+    pop3.quit();
+    let all = fetches(&peer);
+    assert!(all.len() <= 10, "{all:?}");
+    assert!(
+        all.iter()
+            .all(|one| one.ends_with("(UID BODY.PEEK[HEADER])"))
+    );
+}
+
+#[test]
+fn headers_that_came_ahead_are_not_given_for_messages() {
+    for limits in ["", NO_CACHE] {
+        let peer = Peer::with_mail(8).start();
+        let bridge = before(&peer, limits);
+        let mut pop3 = bridge.pop3_as("user@example.com");
+        for n in 1..=3 {
+            pop3.multi(&format!("TOP {n} 0"));
+        }
+        assert_eq!(pop3.retr(4), wire(&peer, 4));
+        assert_eq!(pop3.multi("TOP 5 9"), wire(&peer, 5));
+        assert!(pop3.multi("TOP 6 0").ends_with(b"\r\n\r\n"));
+    }
+}
+
+#[test]
+fn eight_clients_of_a_mailbox_fetch_each_message_once() {
+    let peer = Peer::with_mail(MESSAGES).start();
+    let bridge = before(&peer, "");
+    std::thread::scope(|scope| {
+        for n in 0..8 {
+            let (bridge, peer) = (&bridge, &peer);
+            scope.spawn(move || {
+                let mut pop3 = bridge.pop3_as(&format!("user@example.com/desk{n}"));
+                fetch_all(&mut pop3, peer);
+                pop3.quit();
+            });
+        }
+    });
+    let once: usize = peer
+        .mailbox()
+        .lock()
+        .mail
+        .iter()
+        .map(|one| one.raw.len())
+        .sum();
+    assert_eq!(unsent(&bridge), (0.0, once as f64));
+    let streamed = ["outcome=\"streamed\""];
+    assert_eq!(
+        bridge.metric("popbridge_body_lookups_total", &streamed),
+        0.0
+    );
+    assert!(bridge.metric("popbridge_body_cache_entries", &[]) > 0.0);
+}
+
+#[test]
+fn switched_off_each_message_is_fetched_when_it_is_asked_for() {
+    let peer = Peer::with_mail(6).start();
+    let bridge = before(&peer, DIRECT);
+    for times in 1..=2 {
+        let mut pop3 = bridge.pop3_as("user@example.com");
+        fetch_all(&mut pop3, &peer);
+        pop3.quit();
+        assert_eq!(fetches(&peer).len(), 6 * times);
+    }
+    assert_eq!(
+        bridge.metric("popbridge_body_fetched_bytes_total", &[]),
+        0.0
+    );
+}
+
+#[test]
+fn without_read_ahead_a_message_is_still_fetched_once_for_all() {
+    let peer = Peer::with_mail(6).start();
+    let bridge = before(&peer, NOTHING_AHEAD);
+    for name in ["user@example.com", "user@example.com/desk"] {
+        let mut pop3 = bridge.pop3_as(name);
+        fetch_all(&mut pop3, &peer);
+        pop3.quit();
+        assert_eq!(fetches(&peer).len(), 6);
+    }
+}
+
+#[test]
+fn who_fetches_out_of_order_gets_nothing_ahead() {
+    let peer = Peer::with_mail(20).start();
+    let bridge = before(&peer, "");
+    let mut pop3 = bridge.pop3_as("user@example.com");
+    for n in [5, 3, 9, 7, 20, 1, 12] {
+        assert_eq!(pop3.retr(n), wire(&peer, n as u32));
+    }
+    pop3.quit();
+    assert_eq!(fetches(&peer).len(), 7);
+    assert_eq!(unsent(&bridge).0, 0.0);
+}
+
+#[test]
+fn deleted_messages_are_not_fetched_ahead() {
+    let peer = Peer::with_mail(10).start();
+    let bridge = before(&peer, "");
+    let mut pop3 = bridge.pop3_as("user@example.com");
+    for n in [4, 5, 7] {
+        pop3.ok(&format!("DELE {n}"));
+    }
+    for n in [1, 2, 3, 6, 8, 9, 10] {
+        assert_eq!(pop3.retr(n), wire(&peer, n as u32));
+    }
+    let all = fetches(&peer);
+    let sets: Vec<&str> = all.iter().filter_map(|one| one.split(' ').nth(2)).collect();
+    assert_eq!(sets, ["1", "2:3,6,8:9", "10"], "{all:?}");
+}
+
+#[test]
+fn long_messages_are_streamed_and_the_short_ones_between_come_together() {
+    let sizes = [900, 900, 900, 300_000, 900, 900, 900, 900];
+    let peer = Peer::with_mailbox(mailbox(&sizes)).start();
+    let bridge = before(&peer, "");
+    let mut pop3 = bridge.pop3_as("user@example.com");
+    fetch_all(&mut pop3, &peer);
+    pop3.quit();
+    let all = fetches(&peer);
+    let sets: Vec<&str> = all.iter().filter_map(|one| one.split(' ').nth(2)).collect();
+    assert_eq!(sets, ["1", "2:3", "4", "5:8"], "{all:?}");
+}
+
+/// Answers a FETCH of several messages up to the middle of the last one, and ends.
+fn cut_in_the_last(conn: &mut crate::support::peer_conn::Conn, uids: &[u32], inner: &[Vec<u8>]) {
+    for (n, uid) in uids.iter().enumerate() {
+        let raw = &inner[*uid as usize - 1];
+        let cut = if n + 1 == uids.len() {
+            raw.len() / 2
+        } else {
+            raw.len()
+        };
+        conn.raw(format!(
+            "* {uid} FETCH (UID {uid} BODY[] {{{}}}\r\n",
+            raw.len()
+        ));
+        conn.raw(&raw[..cut]);
+        if cut == raw.len() {
+            conn.raw(")\r\n");
+        }
+    }
+}
+
+#[test]
+fn a_message_that_breaks_off_while_it_is_fetched_ahead_is_fetched_again() {
+    let mailbox = Mailbox::ordinary(12);
+    let raw: Vec<Vec<u8>> = mailbox
+        .lock()
+        .mail
+        .iter()
+        .map(|one| one.raw.clone())
+        .collect();
+    let cuts = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&cuts);
+    let peer = Peer::with_mailbox(mailbox)
+        .on("UID FETCH 2:6", move |conn, _| {
+            counted.fetch_add(1, Ordering::SeqCst);
+            cut_in_the_last(conn, &[2, 3, 4], &raw);
+            conn.close();
+            Flow::End
+        })
+        .start();
+    for limits in ["", NO_CACHE] {
+        let bridge = before(&peer, limits);
+        let mut pop3 = bridge.pop3_as("user@example.com");
+        fetch_all(&mut pop3, &peer);
+        pop3.quit();
+        assert!(cuts.swap(0, Ordering::SeqCst) > 0, "the cut was met");
+    }
+}
+
+#[test]
+fn a_refusal_of_several_is_no_refusal_of_each() {
+    let peer = Peer::with_mail(12)
+        .on("UID FETCH", |conn, cmd| {
+            let set = cmd.line.split(' ').nth(2).unwrap_or_default();
+            if cmd.has("BODY.PEEK[]") && set.contains(':') {
+                conn.tagged(cmd, "NO [LIMIT] not so many");
+                return Flow::Done;
+            }
+            Flow::Default
+        })
+        .start();
+    let bridge = before(&peer, "");
+    let mut pop3 = bridge.pop3_as("user@example.com");
+    fetch_all(&mut pop3, &peer);
+    pop3.quit();
+}
+
+#[test]
+fn the_octets_of_another_message_are_never_given_for_this_one() {
+    // The upstream answers for a message that nobody asked for, and gives its octets a wrong name.
+    let peer = Peer::with_mail(12)
+        .on("UID FETCH 2:6", |conn, cmd| {
+            conn.raw("* 3 FETCH (UID 3 BODY[] {9}\r\nwrong one)\r\n* 9 FETCH (UID 9 BODY[] {9}\r\nwrong one)\r\n");
+            conn.ok(cmd);
+            Flow::Done
+        })
+        .start();
+    let bridge = before(&peer, "");
+    let mut pop3 = bridge.pop3_as("user@example.com");
+    assert_eq!(pop3.retr(1), wire(&peer, 1));
+    assert_eq!(pop3.retr(2), wire(&peer, 2));
+    // 3 was named in the answer, so what it said counts: sizes are often estimates. The others were not.
+    for n in 4..=12 {
+        assert_eq!(pop3.retr(n), wire(&peer, n as u32), "message {n}");
+    }
+}
+
+#[test]
+fn exchanges_notice_is_not_kept_for_a_message() {
+    let notice = "Subject: Retrieval using the IMAP4 protocol failed for the following message: 3\r\n\r\nThe server couldn't.\r\n";
+    let peer = Peer::with_mail(8)
+        .on("UID FETCH", move |conn, cmd| {
+            let set = cmd.line.split(' ').nth(2).unwrap_or_default();
+            if !cmd.has("BODY.PEEK[]") || !(set == "3" || set == "2:6") {
+                return Flow::Default;
+            }
+            conn.raw(format!(
+                "* 3 FETCH (UID 3 BODY[] {{{}}}\r\n{notice})\r\n",
+                notice.len()
+            ));
+            conn.ok(cmd);
+            Flow::Done
+        })
+        .start();
+    let bridge = before(&peer, "");
+    let mut pop3 = bridge.pop3_as("user@example.com");
+    assert_eq!(pop3.retr(1), wire(&peer, 1));
+    assert_eq!(pop3.retr(2), wire(&peer, 2));
+    for _ in 0..2 {
+        let refused = pop3.err("RETR 3");
+        assert!(
+            refused.text.contains("no longer in the mailbox"),
+            "{}",
+            refused.text
+        );
+    }
+    assert_eq!(pop3.retr(4), wire(&peer, 4));
+}
+
+#[test]
+fn a_client_that_leaves_early_leaves_the_upstream_alone() {
+    // 60 messages of 40 KB: what is on its way is too much to be read for nobody.
+    let peer = Peer::with_mailbox(mailbox(&[40_000; 60])).start();
+    let bridge = before(&peer, "");
+    let mut pop3 = bridge.pop3_as("user@example.com");
+    for n in 1..=10 {
+        assert_eq!(pop3.retr(n), wire(&peer, n as u32));
+    }
+    pop3.quit();
+    let (mut last, mut now) = (-1.0, unsent(&bridge).1);
+    eventually("nothing more comes", || {
+        (last, now) = (now, unsent(&bridge).1);
+        last == now
+    });
+    assert!(now <= (30 * 41_000) as f64, "{now} octets for ten messages");
+    // And the next one is served.
+    let mut pop3 = bridge.pop3_as("user@example.com");
+    fetch_all(&mut pop3, &peer);
+    pop3.quit();
+    let (unsent, fetched) = unsent(&bridge);
+    assert!(
+        unsent < 0.05 * fetched,
+        "{unsent} of {fetched} octets were never sent"
+    );
+}
+
+#[test]
+fn a_client_that_does_not_read_holds_no_connection_for_what_was_fetched() {
+    let peer = Peer::with_mailbox(mailbox(&[60_000; 40])).start();
+    let limits = format!(
+        "[limits]\n{NO_CACHE}\n[upstream.x]\nurl = \"{}\"\nconnections = 1\n",
+        peer.plain_url()
+    );
+    let bridge = Options::config(&limits).start();
+    let mut slow = bridge.pop3_as("user@example.com");
+    // All at once, and nothing is read of what comes.
+    let lines: String = (1..=40).map(|n| format!("RETR {n}\r\n")).collect();
+    slow.send_raw(lines.as_bytes());
+    eventually("it is under way", || fetches(&peer).len() > 2);
+    // The only connection that there may be is free for the next one, whose list and messages come without delay.
+    let mut quick = bridge.pop3_as("user@example.com/desk");
+    assert_eq!(quick.retr(1), wire(&peer, 1));
+    quick.quit();
+    assert_eq!(peer.connections(), 1);
+    for n in 1..=40 {
+        slow.expect_ok();
+        assert_eq!(slow.body(), wire(&peer, n));
+    }
+    slow.quit();
+}
+
+#[test]
+fn what_a_phone_removes_meanwhile_is_refused_alone() {
+    let dovecot = Dovecot::start();
+    let mail = dovecot.maildir("ann");
+    let all: Vec<_> = (1..=30).map(ordinary).collect();
+    mail.fill(&all);
+    let config = format!(
+        "[limits]\n{NO_CACHE}\n[upstream.x]\nurl = \"{}\"\n",
+        dovecot.plain_url()
+    );
+    let bridge = Options::config(&config).start();
+    let mut pop3 = bridge.pop3_as("ann");
+    let got = |pop3: &mut Pop3, n: usize| assert_eq!(pop3.retr(n), on_the_wire(&all[n - 1].raw));
+    got(&mut pop3, 1);
+    let mut phone = Imap::log_in(dovecot.imap_port, "ann", DOVECOT_PASSWORD);
+    phone.command("SELECT INBOX");
+    phone.command("UID STORE 3,5,25 +FLAGS (\\Deleted)");
+    phone.command("UID EXPUNGE 3,5,25");
+    for n in 2..=30 {
+        match n {
+            3 | 5 | 25 => assert!(pop3.err(&format!("RETR {n}")).text.contains("no longer")),
+            n => got(&mut pop3, n),
+        }
+    }
+    pop3.quit();
+}
