@@ -13,6 +13,7 @@ use tokio_rustls::rustls::ClientConfig;
 use tokio_rustls::rustls::pki_types::ServerName;
 
 use super::Observer;
+use super::buffered::Buffered;
 use super::connection::Connection;
 use super::driver::{Mechanism, Stranger};
 use super::error::Error;
@@ -134,7 +135,7 @@ impl Endpoint {
             .clone()
             .ok_or(Error::Insecure("TLS is not set up for this upstream"))?;
         let stream = TlsConnector::from(tls)
-            .connect(name, socket)
+            .connect(name, Buffered::new(socket))
             .await
             .map_err(|error| {
                 Error::Tls(format!("TLS with {}:{}: {error}", self.host, self.port))

@@ -6,6 +6,7 @@
 
 mod bodies;
 mod body;
+mod buffered;
 mod connect;
 mod connection;
 mod copy;
