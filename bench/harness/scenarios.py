@@ -47,8 +47,9 @@ class Scenario:
     manifest: str = ""
     way: Way = "near"
     tls: bool = False
-    # What is done to popbridge before: nothing; a restart, so that memory is measured from the beginning; a start from nothing.
-    before: Literal["keep", "restart", "wipe"] = "keep"
+    # What is done to popbridge before: nothing; a restart and a log-in to each mailbox, so that no message is in its memory; a restart, so
+    # that memory is measured from the beginning; a start from nothing.
+    before: Literal["keep", "fresh", "restart", "wipe"] = "keep"
     # Long and steady: in the last repetition only.
     once: bool = False
     # Kinds of targets for which it makes sense.
@@ -159,24 +160,24 @@ SCENARIOS: tuple[Scenario, ...] = (
     ),
     Scenario(
         "retr-seq", "RETR of 1,000 messages (15.5 MB), one by one; 3 sessions", "u0", 1000, FETCH,
-        options=using(WHOLE, sessions=3), manifest="letters", quick=using(sessions=1),
+        options=using(WHOLE, sessions=3), manifest="letters", quick=using(sessions=1), before="fresh",
     ),
     Scenario(
         "retr-pipe", "RETR of 1,000 messages, 32 commands under way; 3 sessions", "u0", 1000, FETCH,
-        options=using(WHOLE, PIPELINED, sessions=3), manifest="letters", quick=using(sessions=1),
+        options=using(WHOLE, PIPELINED, sessions=3), manifest="letters", quick=using(sessions=1), before="fresh",
     ),
     Scenario(
         "retr-8x", "RETR of 1,000 messages, 32 commands under way; 16 sessions, 8 at a time on 8 mailboxes", "u{n}", 1000, FETCH,
         options=using(WHOLE, PIPELINED, concurrency=8, sessions=16), accounts=8, manifest="letters",
-        quick=using(sessions=8, limit=100),
+        quick=using(sessions=8, limit=100), before="fresh",
     ),
     Scenario(
         "top-seq", "TOP n 0 of 1,000 messages, one by one; 3 sessions", "u0", 1000, TOPS,
-        options=using(scenario="top", sessions=3), quick=using(sessions=1),
+        options=using(scenario="top", sessions=3), quick=using(sessions=1), before="fresh",
     ),
     Scenario(
         "top-pipe", "TOP n 0 of 1,000 messages, 32 commands under way; 3 sessions", "u0", 1000, TOPS,
-        options=using(PIPELINED, scenario="top", sessions=3), quick=using(sessions=1),
+        options=using(PIPELINED, scenario="top", sessions=3), quick=using(sessions=1), before="fresh",
     ),
     Scenario(
         "big25MB", "RETR of 20 messages of 26 MB", "big", 20, BIG,
@@ -202,15 +203,15 @@ SCENARIOS: tuple[Scenario, ...] = (
     ),
     Scenario(
         "wan-retr200", "40 ms: RETR of 200 messages, one by one", "r200", 200, FAR,
-        options=WHOLE, manifest="r200", way="far",
+        options=WHOLE, manifest="r200", way="far", before="fresh",
     ),
     Scenario(
         "wan-retr200p", "40 ms: RETR of 200 messages, 32 commands under way", "r200", 200, FAR,
-        options=using(WHOLE, PIPELINED), manifest="r200", way="far",
+        options=using(WHOLE, PIPELINED), manifest="r200", way="far", before="fresh",
     ),
     Scenario(
         "wan-top200p", "40 ms: TOP n 0 of 200 messages, 32 commands under way", "r200", 200, FAR,
-        options=using(PIPELINED, scenario="top"), way="far",
+        options=using(PIPELINED, scenario="top"), way="far", before="fresh",
     ),
     Scenario(
         "wan-big4", "40 ms: RETR of 4 messages of 26 MB", "big", 20, (*FAR, Metric("first byte ms", "first_byte_ms")),

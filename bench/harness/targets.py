@@ -14,13 +14,16 @@ from .processes import Ports
 from .relay import FAR, Relay
 from .scenarios import Scenario, Way
 
+# What the body cache matters for.
+BY_MEMORY = ("retr-seq", "retr-pipe", "retr-8x", "top-seq", "top-pipe", "wan-retr200", "wan-retr200p", "wan-top200p")
+
 # popbridge with more lines of configuration, as columns of their own: name, lines, scenarios.
 VARIANTS: dict[str, tuple[str, tuple[str, ...]]] = {
-    "popbridge-nocache": ('[limits]\nbody_cache = "0B"\n', ("retr-seq", "retr-pipe", "retr-8x")),
+    "popbridge-nocache": ('[limits]\nbody_cache = "0B"\n', BY_MEMORY),
 }
 
 # What an encrypted upstream matters for.
-BY_TLS = ("login", "login1", "poll10k", "retr-seq", "retr-pipe", "big25MB")
+BY_TLS = ("login", "login1", "poll10k", "retr-seq", "retr-pipe", "retr-8x", "top-seq", "top-pipe", "big25MB")
 
 
 @dataclass(frozen=True)
