@@ -201,10 +201,10 @@ impl Bridge {
             let now = clock::now();
             let mailbox = self
                 .store()
-                .mailbox(&upstream.key(), &mailbox_login, now)
+                .mailbox_id(&upstream.key(), &mailbox_login, now)
                 .await?;
             if let Some(client) = self.store().client_by_login(&login).await? {
-                if client.mailbox == mailbox.id {
+                if client.mailbox == mailbox {
                     return Ok(client);
                 }
                 // Its state speaks of other messages, and it would be alone in a mailbox that others are in.
@@ -215,7 +215,7 @@ impl Bridge {
                 return Err(Barred::Unknown(Trouble::Settings(words)));
             }
             let new = NewClient {
-                mailbox: mailbox.id,
+                mailbox,
                 login: login.clone(),
                 name: name.client.clone().unwrap_or_else(|| DEFAULT.to_owned()),
                 named: false,
@@ -238,7 +238,7 @@ impl Bridge {
     pub(super) async fn account_of(&self, configured: &Configured) -> Result<Account, Trouble> {
         let mailbox = self
             .store()
-            .mailbox(
+            .mailbox_id(
                 &configured.upstream.key(),
                 &configured.normalized,
                 clock::now(),
@@ -247,7 +247,7 @@ impl Bridge {
         Ok(Account {
             upstream: Arc::clone(&configured.upstream),
             terms: Arc::clone(&configured.terms),
-            mailbox: mailbox.id,
+            mailbox,
             login: configured.login.clone(),
             password: Password::Configured(Arc::clone(&configured.password)),
         })

@@ -104,7 +104,8 @@ impl Mailbox {
             found.await?;
             self.seat.client.found_below = Some(known.next_seq);
         }
-        let troubles = self.accounts.store.troubles(self.account.mailbox).await?;
+        let store = &self.accounts.store;
+        let troubles = store.troubles_to_show(self.account.mailbox).await?;
         self.troubled = troubles.iter().map(|trouble| trouble.seq).collect();
         let withheld = match self.seat.withholds() && !troubles.is_empty() {
             true => self.accounts.withheld(&self.account, clock::now()).await?,

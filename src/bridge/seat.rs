@@ -131,13 +131,14 @@ impl Seat {
             false => deleted.iter().map(|item| item.seq).collect(),
         };
         let mut farewell = Farewell {
-            marks: Marks::clone(&self.marks),
+            marks: Marks::default(),
             quit: quit.clone(),
             disposes: false,
         };
         if quit.delivered.is_empty() && deleted.is_empty() {
             return Ok(Some(farewell));
         }
+        farewell.marks = Marks::clone(&self.marks);
         let mut readers = Readers::load(
             &accounts.store,
             &accounts.marks,

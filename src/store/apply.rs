@@ -3,6 +3,7 @@
 use super::error::Failure;
 use super::gone::Known;
 use super::mailboxes::{next, no_such_mailbox};
+use super::remembered::Touched;
 use super::sql::{CHUNK, Conn, Values, execute_with};
 use super::{FolderId, LARGE, MailboxId, Store, StoreError};
 use crate::maildrop::{Delta, Format, Moved, NewMessage, Seq};
@@ -37,8 +38,12 @@ impl Store {
             delta: delta.clone(),
             now,
         };
-        self.write_within(LARGE, change, |change, conn| Box::pin(apply(change, conn)))
-            .await
+        // A conflict, too, says that the version is another one.
+        let touched = vec![Touched::Mailbox(mailbox)];
+        self.write_within(LARGE, touched, change, |change, conn| {
+            Box::pin(apply(change, conn))
+        })
+        .await
     }
 }
 

@@ -4,6 +4,7 @@ use sqlx::any::AnyRow;
 
 use super::error::Failure;
 use super::mailboxes::no_such_mailbox;
+use super::remembered::Touched;
 use super::sql::{Columns, Conn};
 use super::{Client, ClientId, MailboxId, NewClient, Store, StoreError};
 use crate::maildrop::Seq;
@@ -26,9 +27,12 @@ impl Store {
     /// # Errors
     /// [`StoreError::Taken`] if its log-in name is another's, [`StoreError::NoSuch`] if there is no such mailbox, and others.
     pub async fn add_client(&self, new: &NewClient, now: i64) -> Result<Client, StoreError> {
+        let touched = vec![Touched::Mailbox(new.mailbox)];
         let new = (new.clone(), now);
-        self.write(new, |(new, now), conn| Box::pin(add(new, *now, conn)))
-            .await
+        self.write_to(touched, new, |(new, now), conn| {
+            Box::pin(add(new, *now, conn))
+        })
+        .await
     }
 
     /// The client with this log-in name, unless it was removed.
@@ -36,7 +40,26 @@ impl Store {
     /// # Errors
     /// See [`StoreError`].
     pub async fn client_by_login(&self, login: &str) -> Result<Option<Client>, StoreError> {
-        self.read(login, |login, conn| Box::pin(by_login(login, conn)))
+        let remembered = &self.0.remembered;
+        let before = match remembered.find(|memory| memory.client(login)) {
+            Ok(client) => return Ok(Some(client)),
+            Err(before) => before,
+        };
+        let reading = self.read(login, |login, conn| Box::pin(by_login(login, conn)));
+        let client = reading.await?;
+        if let Some(client) = &client {
+            remembered.keep(&before, |memory| memory.keep_client(client));
+        }
+        Ok(client)
+    }
+
+    /// Whether a mailbox has more than one client, removed ones counted of which something is kept.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn has_several_clients(&self, mailbox: MailboxId) -> Result<bool, StoreError> {
+        let reading = self.read(mailbox, |mailbox, conn| Box::pin(several(*mailbox, conn)));
+        self.of_mailbox(mailbox, |of| &mut of.is_shared, reading)
             .await
     }
 
@@ -109,7 +132,8 @@ impl Store {
     /// # Errors
     /// See [`StoreError`].
     pub async fn found(&self, mailbox: MailboxId, next_seq: Seq) -> Result<(), StoreError> {
-        self.write((mailbox, next_seq), |(mailbox, next_seq), conn| {
+        let touched = vec![Touched::ClientsOf(mailbox)];
+        self.write_to(touched, (mailbox, next_seq), |(mailbox, next_seq), conn| {
             Box::pin(note_found(*mailbox, *next_seq, conn))
         })
         .await
@@ -123,8 +147,11 @@ impl Store {
         let mut seen = seen.to_vec();
         // In one order everywhere, so that two bridges do not wait for each other.
         seen.sort_unstable();
-        self.write(seen, |seen, conn| Box::pin(note_seen(seen, conn)))
-            .await
+        let touched = seen.iter().map(|(client, at)| Touched::Seen(*client, *at));
+        self.write_to(touched.collect(), seen, |seen, conn| {
+            Box::pin(note_seen(seen, conn))
+        })
+        .await
     }
 }
 
@@ -178,6 +205,14 @@ async fn clients(mailbox: Option<MailboxId>, conn: &mut Conn) -> Result<Vec<Clie
     };
     let rows = query.fetch_all(&mut *conn).await?;
     rows.iter().map(client_of).collect()
+}
+
+async fn several(mailbox: MailboxId, conn: &mut Conn) -> Result<bool, Failure> {
+    let rows = sqlx::query("SELECT id FROM client WHERE mailbox_id = $1 LIMIT 2")
+        .bind(mailbox.0)
+        .fetch_all(&mut *conn)
+        .await?;
+    Ok(rows.len() > 1)
 }
 
 fn client_of(row: &AnyRow) -> Result<Client, Failure> {

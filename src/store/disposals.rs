@@ -6,6 +6,7 @@ use sqlx::any::AnyRow;
 use super::error::{Failure, damaged};
 use super::gone::Known;
 use super::mailboxes::no_such_mailbox;
+use super::remembered::Touched;
 use super::sql::{CHUNK, Columns, Conn, Values, execute_with, list};
 use super::{FolderId, Intent, IntentState, MailboxId, NewIntent, Store, StoreError};
 use crate::maildrop::Seq;
@@ -24,8 +25,9 @@ impl Store {
     /// # Errors
     /// See [`StoreError`].
     pub async fn add_intents(&self, intents: &[NewIntent], now: i64) -> Result<(), StoreError> {
+        let touched = Touched::by(intents).collect();
         let input = (intents.to_vec(), now);
-        self.write(input, |(intents, now), conn| {
+        self.write_to(touched, input, |(intents, now), conn| {
             Box::pin(insert(intents, *now, conn))
         })
         .await
@@ -37,6 +39,16 @@ impl Store {
     /// See [`StoreError`].
     pub async fn intents(&self, mailbox: MailboxId) -> Result<Vec<Intent>, StoreError> {
         self.read(mailbox, |mailbox, conn| Box::pin(open(*mailbox, conn)))
+            .await
+    }
+
+    /// Whether anything waits to be done in a mailbox.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn has_intents(&self, mailbox: MailboxId) -> Result<bool, StoreError> {
+        let reading = self.read(mailbox, |mailbox, conn| Box::pin(is_open(*mailbox, conn)));
+        self.of_mailbox(mailbox, |of| &mut of.has_intents, reading)
             .await
     }
 
@@ -52,7 +64,9 @@ impl Store {
     ) -> Result<bool, StoreError> {
         let clock = self.0.engine.clock();
         let input = (mailbox, holder.to_owned(), seconds, clock);
-        self.write(input, |(mailbox, holder, seconds, clock), conn| {
+        // Nothing of it is changed; whoever has the turn reads afresh what it acts by.
+        let touched = vec![Touched::Mailbox(mailbox)];
+        self.write_to(touched, input, |(mailbox, holder, seconds, clock), conn| {
             Box::pin(async move {
                 let statement = format!(
                     "UPDATE mailbox SET turn_holder = $1, turn_until = {clock} + {seconds} \
@@ -72,7 +86,8 @@ impl Store {
     pub async fn end_turn(&self, mailbox: MailboxId, holder: &str) -> Result<(), StoreError> {
         let statement =
             "UPDATE mailbox SET turn_holder = '', turn_until = 0 WHERE turn_holder = $1 AND id = ";
-        self.note(format!("{statement}{}", mailbox.0), vec![holder.to_owned()])
+        let statement = format!("{statement}{}", mailbox.0);
+        self.note(Vec::new(), statement, vec![holder.to_owned()])
             .await
             .map(|_| ())
     }
@@ -95,7 +110,8 @@ impl Store {
             gone: gone.to_vec(),
             now,
         };
-        self.write_within(super::LARGE, done, |done, conn| {
+        let touched = vec![Touched::Mailbox(mailbox)];
+        self.write_within(super::LARGE, touched, done, |done, conn| {
             Box::pin(finish(done, conn))
         })
         .await
@@ -113,7 +129,7 @@ impl Store {
     ) -> Result<(), StoreError> {
         let set =
             format!("state = 'failed', attempts = attempts + 1, last_error = $1, tried_at = {now}");
-        self.mark_intents(&set, ids, error).await
+        self.mark_intents(Vec::new(), &set, ids, error).await
     }
 
     /// Notes that something is not to be done any more.
@@ -127,7 +143,8 @@ impl Store {
         now: i64,
     ) -> Result<(), StoreError> {
         let set = format!("state = 'cancelled', last_error = $1, tried_at = {now}");
-        self.mark_intents(&set, ids, why).await
+        // Of whatever mailboxes they are.
+        self.mark_intents(vec![Touched::All], &set, ids, why).await
     }
 
     /// Stops the disposals of a mailbox until the operator has said that they may take so much.
@@ -176,7 +193,7 @@ impl Store {
         let statement = format!(
             "UPDATE mailbox SET sweep_confirmed = 0 WHERE id = {id} AND sweep_confirmed = 1"
         );
-        Ok(self.note(statement, Vec::new()).await? > 0)
+        Ok(self.note(Vec::new(), statement, Vec::new()).await? > 0)
     }
 
     /// Ends all turns: whoever held one is not there any more. For the one `serve` of a SQLite store.
@@ -185,7 +202,8 @@ impl Store {
     /// See [`StoreError`].
     pub async fn end_all_turns(&self) -> Result<(), StoreError> {
         let statement = "UPDATE mailbox SET turn_until = 0 WHERE turn_until > 0".to_owned();
-        self.note(statement, Vec::new()).await.map(|_| ())
+        let ended = self.note(Vec::new(), statement, Vec::new());
+        ended.await.map(|_| ())
     }
 
     /// No sweep of the mailbox is too large any more; a word of the operator's that was not needed is not kept for another one.
@@ -198,31 +216,44 @@ impl Store {
             "UPDATE mailbox SET stopped_take = NULL, stopped_of = NULL, stopped_at = NULL, sweep_confirmed = 0 \
              WHERE id = {id} AND (stopped_at IS NOT NULL OR sweep_confirmed = 1)"
         );
-        self.note(statement, Vec::new()).await.map(|_| ())
+        let cleared = self.note(Vec::new(), statement, Vec::new());
+        cleared.await.map(|_| ())
     }
 
     async fn set_sweep(&self, mailbox: MailboxId, set: &str) -> Result<(), StoreError> {
         let statement = format!("UPDATE mailbox SET {set} WHERE id = {}", mailbox.0);
-        match self.note(statement, Vec::new()).await? {
+        match self.note(Vec::new(), statement, Vec::new()).await? {
             0 => Err(no_such_mailbox(mailbox).into()),
             _ => Ok(()),
         }
     }
 
-    async fn mark_intents(&self, set: &str, ids: &[i64], text: &str) -> Result<(), StoreError> {
+    async fn mark_intents(
+        &self,
+        touched: Vec<Touched>,
+        set: &str,
+        ids: &[i64],
+        text: &str,
+    ) -> Result<(), StoreError> {
         for ids in ids.chunks(CHUNK) {
             let ids = list(ids.iter().copied());
             let statement = format!(
                 "UPDATE intent SET {set} WHERE state IN ('pending', 'failed') AND id IN ({ids})"
             );
-            self.note(statement, vec![text.to_owned()]).await?;
+            self.note(touched.clone(), statement, vec![text.to_owned()])
+                .await?;
         }
         Ok(())
     }
 
     /// One statement, with numbers written into it.
-    async fn note(&self, statement: String, texts: Vec<String>) -> Result<u64, StoreError> {
-        self.write((statement, texts), |(statement, texts), conn| {
+    async fn note(
+        &self,
+        touched: Vec<Touched>,
+        statement: String,
+        texts: Vec<String>,
+    ) -> Result<u64, StoreError> {
+        self.write_to(touched, (statement, texts), |(statement, texts), conn| {
             Box::pin(execute_with(conn, statement.clone(), texts.clone()))
         })
         .await
@@ -276,6 +307,16 @@ async fn done(mailbox: MailboxId, action: &str, conn: &mut Conn) -> Result<Vec<S
     .fetch_all(&mut *conn)
     .await?;
     rows.iter().map(|row| row.seq(0)).collect()
+}
+
+async fn is_open(mailbox: MailboxId, conn: &mut Conn) -> Result<bool, Failure> {
+    let row = sqlx::query(
+        "SELECT id FROM intent WHERE mailbox_id = $1 AND state IN ('pending', 'failed') LIMIT 1",
+    )
+    .bind(mailbox.0)
+    .fetch_optional(&mut *conn)
+    .await?;
+    Ok(row.is_some())
 }
 
 async fn open(mailbox: MailboxId, conn: &mut Conn) -> Result<Vec<Intent>, Failure> {

@@ -56,6 +56,13 @@ pub(super) fn lock(file: &Path) -> Result<File, StoreError> {
     }
 }
 
+/// Whether a bridge serves from the file.
+pub(super) fn is_served(file: &Path) -> bool {
+    let lock = File::open(beside(file, ".lock"));
+    // A shared lock keeps no other command from asking, and a bridge that begins waits.
+    lock.is_ok_and(|lock| matches!(lock.try_lock_shared(), Err(TryLockError::WouldBlock)))
+}
+
 /// Makes a new file that only its owner may read; one that exists is left alone.
 pub(super) fn create_new(path: &Path) -> Result<File, StoreError> {
     let made = OpenOptions::new()

@@ -40,10 +40,30 @@ impl Store {
             return Ok(known);
         }
         let new = (upstream.to_owned(), login.to_owned(), now);
-        self.write(new, |(upstream, login, now), conn| {
+        self.write_to(Vec::new(), new, |(upstream, login, now), conn| {
             Box::pin(find_or_make(upstream, login, *now, conn))
         })
         .await
+    }
+
+    /// The number of the same, which never changes.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn mailbox_id(
+        &self,
+        upstream: &str,
+        login: &str,
+        now: i64,
+    ) -> Result<MailboxId, StoreError> {
+        let remembered = &self.0.remembered;
+        let before = match remembered.find(|memory| memory.id(upstream, login)) {
+            Ok(id) => return Ok(id),
+            Err(before) => before,
+        };
+        let id = self.mailbox(upstream, login, now).await?.id;
+        remembered.keep(&before, |memory| memory.keep_id(upstream, login, id));
+        Ok(id)
     }
 
     /// All mailboxes, in the order in which they were made.
@@ -59,7 +79,9 @@ impl Store {
     /// # Errors
     /// [`StoreError::NoSuch`] and others.
     pub async fn version(&self, mailbox: MailboxId) -> Result<i64, StoreError> {
-        self.next(mailbox).await.map(|(version, _)| version)
+        let reading = async { Ok(self.next(mailbox).await?.0) };
+        self.of_mailbox(mailbox, |of| &mut of.version, reading)
+            .await
     }
 
     /// A mailbox's version, and the number that its next new message gets.
@@ -95,7 +117,7 @@ impl Store {
             return Ok(known);
         }
         let new = (mailbox, name.to_owned(), role);
-        self.write(new, |(mailbox, name, role), conn| {
+        self.write_to(Vec::new(), new, |(mailbox, name, role), conn| {
             Box::pin(make_folder(*mailbox, name, *role, conn))
         })
         .await

@@ -4,6 +4,7 @@ use super::clients::no_such_client;
 use super::disposals::insert;
 use super::engine::Engine;
 use super::error::{Failure, damaged};
+use super::remembered::Touched;
 use super::sql::{CHUNK, Columns, Conn, Values};
 use super::{ClientId, Quit, Store, StoreError};
 use crate::maildrop::SeqSet;
@@ -35,8 +36,10 @@ impl Store {
     /// [`StoreError::LeaseLost`] if another has taken the maildrop over, [`StoreError::NoSuch`] if the client is not there any more, and
     /// others. Nothing was written then; but see [`StoreError::Unavailable`].
     pub async fn quit(&self, quit: &Quit) -> Result<(), StoreError> {
+        let mut touched = vec![Touched::Client(quit.client)];
+        touched.extend(Touched::by(&quit.intents));
         let work = (self.0.engine, quit.clone());
-        self.write(work, |(engine, quit), conn| {
+        self.write_to(touched, work, |(engine, quit), conn| {
             Box::pin(end(*engine, quit, conn))
         })
         .await

@@ -19,6 +19,7 @@ mod marks;
 mod migrate;
 mod prune;
 mod registers;
+mod remembered;
 mod sql;
 mod troubles;
 mod types;
@@ -33,15 +34,18 @@ pub use types::{
 
 use std::fmt;
 use std::fs::File;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use sqlx::any::AnyConnectOptions;
 use sqlx::{AnyPool, Connection};
+use tokio::time::Instant;
 
 use engine::{Engine, Place};
 use error::{Failure, damaged, too_late};
+use remembered::{BELIEVED, Remembered, Touched};
 use sql::{Columns, Conn};
 use writer::{Change, Writer};
 
@@ -74,10 +78,19 @@ struct Inner {
     pool: AnyPool,
     /// On SQLite, until it is closed.
     writer: Mutex<Option<Writer>>,
+    /// Empty unless it serves, from SQLite.
+    remembered: Arc<Remembered>,
     /// Of the SQLite file, for a connection outside of the pool.
     file: Option<AnyConnectOptions>,
     /// Kept as long as the store is open.
     _lock: Option<File>,
+    /// The SQLite file that a bridge may be serving from beside this command.
+    beside: Option<PathBuf>,
+    /// Whether something was changed that such a bridge remembers.
+    is_news: AtomicBool,
+    /// How often something was read.
+    #[cfg(test)]
+    reads: std::sync::atomic::AtomicUsize,
 }
 
 /// Says nothing of the URL, which may hold a password.
@@ -114,7 +127,7 @@ impl Store {
         sqlx::any::install_default_drivers();
         let place = Place::parse(url)?;
         let engine = place.engine();
-        let (options, lock) = match place {
+        let (options, lock, beside) = match place {
             Place::Sqlite(path) => {
                 let file = file::prepare(&path)?;
                 let serves = purpose == Purpose::Serve;
@@ -122,15 +135,21 @@ impl Store {
                     true => Some(lock(&file).await?),
                     false => None,
                 };
-                (engine::sqlite_options(&file)?, lock)
+                let options = engine::sqlite_options(&file)?;
+                (options, lock, (!serves).then_some(file))
             }
-            Place::Postgres(url) => (engine::postgres_options(&url)?, None),
+            Place::Postgres(url) => (engine::postgres_options(&url)?, None, None),
         };
         // Outside of the pool first: it says why there is no connection, and the pool only that there is none.
         let mut conn = engine::connect(&options, engine).await?;
         migrate::migrate(&mut conn, engine).await?;
+        let remembered = Arc::<Remembered>::default();
         let writer = match engine {
-            Engine::Sqlite => Some(Writer::start(conn, options.clone())),
+            Engine::Sqlite => {
+                // A command has ended before anything could be remembered.
+                let looks = (purpose == Purpose::Serve).then(|| Arc::clone(&remembered));
+                Some(Writer::start(Some(conn), options.clone(), looks))
+            }
             Engine::Postgres => {
                 let _ = conn.close().await;
                 None
@@ -140,8 +159,13 @@ impl Store {
             engine,
             pool: engine::pool(options.clone(), engine),
             writer: Mutex::new(writer),
+            remembered,
             file: (engine == Engine::Sqlite).then_some(options),
             _lock: lock,
+            beside,
+            is_news: AtomicBool::new(false),
+            #[cfg(test)]
+            reads: std::sync::atomic::AtomicUsize::new(0),
         })))
     }
 
@@ -150,14 +174,23 @@ impl Store {
         self.0.engine == Engine::Postgres
     }
 
-    /// Does what is queued and closes all connections. Operations that begin later are [`StoreError::Unavailable`].
+    /// Does what is queued and closes all connections. Operations that begin later are [`StoreError::Unavailable`]. When a command has
+    /// changed a client, a bridge that serves from the same file goes by that from then on.
     pub async fn close(&self) {
         let slot = &self.0.writer;
         let writer = slot.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(writer) = writer {
             writer.finish().await;
         }
+        // The writer does not ask any more whether it is true.
+        self.0.remembered.looked(Instant::now(), None);
         self.0.pool.close().await;
+        if let Some(file) = &self.0.beside
+            && self.0.is_news.load(Ordering::Relaxed)
+            && file::is_served(file)
+        {
+            tokio::time::sleep(BELIEVED).await;
+        }
     }
 
     /// Writes a copy of the SQLite store, as it is at one moment, to a new file that only its owner may read. The bridge may go on
@@ -196,22 +229,40 @@ impl Store {
         let mut fresh = [0; 32];
         aws_lc_rs::rand::fill(&mut fresh)
             .map_err(|_| StoreError::Unavailable("no random numbers".to_owned()))?;
-        self.write(fresh, |fresh, conn| Box::pin(keep_key(fresh, conn)))
-            .await
+        self.write_to(Vec::new(), fresh, |fresh, conn| {
+            Box::pin(keep_key(fresh, conn))
+        })
+        .await
     }
 
-    /// Makes a change, see [`writer`].
+    /// Makes a change that may touch anything, see [`writer`].
     async fn write<I, T>(&self, input: I, change: Change<I, T>) -> Result<T, StoreError>
     where
         I: Send + Sync + 'static,
         T: Send + 'static,
     {
-        self.write_within(LIMIT, input, change).await
+        self.write_within(LIMIT, vec![Touched::All], input, change)
+            .await
+    }
+
+    /// Makes a change that touches only this of what may be remembered.
+    async fn write_to<I, T>(
+        &self,
+        touched: Vec<Touched>,
+        input: I,
+        change: Change<I, T>,
+    ) -> Result<T, StoreError>
+    where
+        I: Send + Sync + 'static,
+        T: Send + 'static,
+    {
+        self.write_within(LIMIT, touched, input, change).await
     }
 
     async fn write_within<I, T>(
         &self,
         limit: Duration,
+        touched: Vec<Touched>,
         input: I,
         change: Change<I, T>,
     ) -> Result<T, StoreError>
@@ -228,7 +279,10 @@ impl Store {
             writer.as_ref().map(Writer::queue)
         };
         let queue = queue.ok_or(StoreError::from(sqlx::Error::PoolClosed))?;
-        writer::submit(queue, input, change, limit).await
+        if touched.iter().any(|touched| touched.is_of_clients()) {
+            self.0.is_news.store(true, Ordering::Relaxed);
+        }
+        writer::submit(queue, input, change, touched, limit).await
     }
 
     /// Reads with one statement.
@@ -248,6 +302,10 @@ impl Store {
         input: I,
         reading: Change<I, T>,
     ) -> Result<T, StoreError> {
+        #[cfg(test)]
+        self.0
+            .reads
+            .fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         let mut conn = self.0.pool.acquire().await?;
         let work = async {
             if !at_one_moment {

@@ -2,6 +2,7 @@
 
 use super::error::Failure;
 use super::mailboxes::{next, no_such_mailbox};
+use super::remembered::Touched;
 use super::sql::{Columns, Conn};
 use super::{ClientId, MailboxId, Store, StoreError};
 
@@ -37,8 +38,11 @@ impl Store {
             losses: losses.to_vec(),
             now,
         };
-        self.write_within(super::LARGE, work, |work, conn| Box::pin(prune(work, conn)))
-            .await
+        let touched = vec![Touched::All];
+        self.write_within(super::LARGE, touched, work, |work, conn| {
+            Box::pin(prune(work, conn))
+        })
+        .await
     }
 }
 

@@ -3,6 +3,7 @@
 use sqlx::any::AnyRow;
 
 use super::error::Failure;
+use super::remembered::Touched;
 use super::sql::{Columns, Conn};
 use super::{MailboxId, Store, StoreError, Trouble};
 use crate::maildrop::Seq;
@@ -19,8 +20,9 @@ impl Store {
         error: &str,
         now: i64,
     ) -> Result<i64, StoreError> {
+        let touched = vec![Touched::Mailbox(mailbox)];
         let input = (mailbox, seq, error.to_owned(), now);
-        self.write(input, |(mailbox, seq, error, now), conn| {
+        self.write_to(touched, input, |(mailbox, seq, error, now), conn| {
             Box::pin(add(*mailbox, *seq, error, *now, conn))
         })
         .await
@@ -31,7 +33,8 @@ impl Store {
     /// # Errors
     /// See [`StoreError`].
     pub async fn no_trouble(&self, mailbox: MailboxId, seq: Seq) -> Result<(), StoreError> {
-        self.write((mailbox, seq), |(mailbox, seq), conn| {
+        let touched = vec![Touched::Mailbox(mailbox)];
+        self.write_to(touched, (mailbox, seq), |(mailbox, seq), conn| {
             Box::pin(remove(*mailbox, *seq, conn))
         })
         .await
@@ -44,6 +47,25 @@ impl Store {
     pub async fn troubles(&self, mailbox: MailboxId) -> Result<Vec<Trouble>, StoreError> {
         self.read(mailbox, |mailbox, conn| Box::pin(all(*mailbox, conn)))
             .await
+    }
+
+    /// The same for what is only shown: mostly there is none, and that is remembered.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn troubles_to_show(&self, mailbox: MailboxId) -> Result<Vec<Trouble>, StoreError> {
+        let mut read = None;
+        let reading = async {
+            let troubles = read.insert(self.troubles(mailbox).await?);
+            Ok(!troubles.is_empty())
+        };
+        let has_some = self.of_mailbox(mailbox, |of| &mut of.has_troubles, reading);
+        let has_some = has_some.await?;
+        match read {
+            Some(troubles) => Ok(troubles),
+            None if has_some => self.troubles(mailbox).await,
+            None => Ok(Vec::new()),
+        }
     }
 }
 

@@ -5,17 +5,20 @@
 //! a transaction of its own, in a task of its own. Either way a caller that gives up does not cut in two what has begun.
 //! Must not know: tables.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::any::AnyConnectOptions;
 use sqlx::{AnyPool, Connection};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
+use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::StoreError;
 use super::engine::{self, Engine};
 use super::error::{Failure, too_late};
-use super::sql::{Conn, Work, execute};
+use super::remembered::{LOOK, Remembered, Touched};
+use super::sql::{Conn, Work, count, execute};
 
 /// How many pieces of work may wait for the disk; more callers wait for a place.
 const QUEUE: usize = 1024;
@@ -36,10 +39,14 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    /// Starts the task with a connection that may write.
-    pub(super) fn start(conn: Conn, options: AnyConnectOptions) -> Self {
+    /// Starts the task with a connection that may write, if there is one already. What it writes is forgotten in `remembered`.
+    pub(super) fn start(
+        conn: Option<Conn>,
+        options: AnyConnectOptions,
+        remembered: Option<Arc<Remembered>>,
+    ) -> Self {
         let (queue, jobs) = mpsc::channel(QUEUE);
-        let task = tokio::spawn(write(Some(conn), options, jobs));
+        let task = tokio::spawn(write(conn, options, remembered, jobs));
         Self { queue, task }
     }
 
@@ -61,6 +68,7 @@ pub(super) async fn submit<I, T>(
     queue: mpsc::Sender<Box<dyn Job>>,
     input: I,
     change: Change<I, T>,
+    touched: Vec<Touched>,
     limit: Duration,
 ) -> Result<T, StoreError>
 where
@@ -72,6 +80,7 @@ where
     let job = Queued {
         input,
         change,
+        touched,
         done: None,
         reply,
     };
@@ -90,6 +99,9 @@ pub(super) trait Job: Send {
     /// Does it; what came of it is kept until [`answer`](Self::answer).
     fn run<'a>(&'a mut self, conn: &'a mut Conn) -> Work<'a, ()>;
 
+    /// What it may have made untrue of what is remembered, whether or not it was done.
+    fn touched(&self) -> &[Touched];
+
     /// Tells the caller, unless it has gone.
     fn answer(self: Box<Self>, committed: Result<(), StoreError>);
 }
@@ -97,6 +109,7 @@ pub(super) trait Job: Send {
 struct Queued<I, T> {
     input: I,
     change: Change<I, T>,
+    touched: Vec<Touched>,
     done: Option<Result<T, StoreError>>,
     reply: oneshot::Sender<Result<T, StoreError>>,
 }
@@ -118,6 +131,10 @@ impl<I: Send + Sync, T: Send> Job for Queued<I, T> {
         })
     }
 
+    fn touched(&self) -> &[Touched] {
+        &self.touched
+    }
+
     fn answer(self: Box<Self>, committed: Result<(), StoreError>) {
         let answer = match (self.done, committed) {
             (Some(Err(error)), _) | (_, Err(error)) => Err(error),
@@ -131,18 +148,65 @@ impl<I: Send + Sync, T: Send> Job for Queued<I, T> {
 async fn write(
     mut conn: Option<Conn>,
     options: AnyConnectOptions,
+    remembered: Option<Arc<Remembered>>,
     mut jobs: mpsc::Receiver<Box<dyn Job>>,
 ) {
     let mut group = Vec::new();
-    while jobs.recv_many(&mut group, GROUP).await > 0 {
-        let committed = commit(&mut conn, &options, &mut group).await;
-        for job in group.drain(..) {
-            job.answer(committed.clone());
+    let mut looks = interval(LOOK);
+    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            queued = jobs.recv_many(&mut group, GROUP) => {
+                if queued == 0 {
+                    break;
+                }
+                let committed = commit(&mut conn, &options, &mut group).await;
+                if let Some(remembered) = &remembered {
+                    // Also where it failed: some of it may be on the disk.
+                    remembered.forget(group.iter().flat_map(|job| job.touched()));
+                    if conn.is_none() {
+                        remembered.looked(Instant::now(), None);
+                    }
+                }
+                for job in group.drain(..) {
+                    job.answer(committed.clone());
+                }
+            }
+            _ = looks.tick(), if remembered.is_some() => {
+                if let Some(remembered) = &remembered {
+                    look(&mut conn, &options, remembered).await;
+                }
+            }
         }
     }
     if let Some(conn) = conn {
         // The last one to close the file folds the write-ahead log into it.
         let _ = conn.close().await;
+    }
+}
+
+/// Asks whether anybody else has committed something.
+async fn look(kept: &mut Option<Conn>, options: &AnyConnectOptions, remembered: &Remembered) {
+    let at = Instant::now();
+    let asked = async {
+        let conn = connected(kept, options).await?;
+        count(conn, "PRAGMA data_version").await
+    };
+    let answer = asked.await;
+    if answer.is_err() {
+        // Whatever is wrong with it, the figures of another one have nothing to do with its.
+        *kept = None;
+    }
+    remembered.looked(at, answer.ok());
+}
+
+async fn connected<'a>(
+    kept: &'a mut Option<Conn>,
+    options: &AnyConnectOptions,
+) -> Result<&'a mut Conn, StoreError> {
+    match kept {
+        Some(conn) => Ok(conn),
+        None => Ok(kept.insert(engine::connect(options, Engine::Sqlite).await?)),
     }
 }
 
@@ -152,10 +216,7 @@ async fn commit(
     options: &AnyConnectOptions,
     group: &mut [Box<dyn Job>],
 ) -> Result<(), StoreError> {
-    let conn = match kept {
-        Some(conn) => conn,
-        None => kept.insert(engine::connect(options, Engine::Sqlite).await?),
-    };
+    let conn = connected(kept, options).await?;
     let done = transaction(conn, group).await;
     if done.is_err() && execute(conn, "ROLLBACK").await.is_err() {
         // SQLite has undone it already (no room, an I/O error), or it never began; or the connection is of no use any more.

@@ -5,6 +5,7 @@ mod disposals;
 mod leases;
 mod opening;
 mod registers;
+mod remembered;
 mod size;
 #[allow(
     unreachable_pub,
