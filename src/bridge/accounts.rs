@@ -14,8 +14,9 @@ use tracing::{Instrument as _, warn};
 use super::account::Account;
 use super::bodies::Bodies;
 use super::known::{Known, Names};
-use super::pool::{Lease, Pool};
+use super::pool::{Credential, Lease, Pool};
 use super::readers::MarksCache;
+use super::rounds::{Lead, Part, Rounds};
 use super::tend::Care;
 use super::trouble::Trouble;
 use crate::config::Limits;
@@ -32,10 +33,18 @@ const GATE_IDLE: Duration = Duration::from_secs(3600);
 /// across the internet takes a few minutes.
 const TURN: Duration = Duration::from_secs(15 * 60);
 
+/// What sessions share the list of: a mailbox with its upstream's name and, if it is a configured account, that one's. Two names for one
+/// upstream may have different rules.
+type Listed = (MailboxId, String, Option<String>);
+
+/// What came of listing.
+type Listing = Result<Arc<Known>, Trouble>;
+
 /// See the module.
 pub(super) struct Accounts {
     pub(super) known: Cache<MailboxId, Arc<Known>>,
     gates: Cache<MailboxId, Arc<Mutex<()>>>,
+    rounds: Rounds<Listed, Credential, Listing>,
     /// Folder names that special uses stand for, as they were when the mailbox was first listed.
     pub(super) names: Cache<MailboxId, Arc<Names>>,
     /// Mailboxes that were looked through lately.
@@ -73,6 +82,7 @@ impl Accounts {
         Self {
             known,
             gates: Cache::builder().time_to_idle(GATE_IDLE).build(),
+            rounds: Rounds::default(),
             names: Cache::builder().time_to_idle(GATE_IDLE).build(),
             swept: Cache::builder().time_to_live(limits.sweep_interval).build(),
             holder,
@@ -91,13 +101,44 @@ impl Accounts {
         self.bodies.gauge();
     }
 
-    /// Lists the mailbox. The listing goes on should this future be dropped.
-    pub(super) async fn list(self: &Arc<Self>, account: Account) -> Result<Arc<Known>, Trouble> {
+    /// Lists the mailbox, together with others who ask for that before the upstream is asked. The listing goes on should this future be
+    /// dropped.
+    pub(super) async fn list(self: &Arc<Self>, account: Account) -> Listing {
+        let credential = self.pool.credential(account.entrance());
+        let upstream = account.upstream.name.clone();
+        let listed: Listed = (account.mailbox, upstream, account.terms.account.clone());
+        let follow = match self.rounds.join(listed, credential) {
+            Part::Leads(lead) => return self.list_now(account, Some(lead)).await,
+            Part::Follows(follow) => follow,
+        };
+        let is_mine = follow.whose == credential;
+        match follow.outcome().await {
+            Some(Ok(known)) => Ok(known),
+            Some(Err(trouble)) if is_mine => Err(trouble),
+            // What the upstream has against somebody else's password, or what led to a panic, is not for everybody.
+            _ => self.list_now(account, None).await,
+        }
+    }
+
+    /// Lists the mailbox for oneself and for those whom one leads.
+    async fn list_now(
+        self: &Arc<Self>,
+        account: Account,
+        mut lead: Option<Lead<Listed, Credential, Listing>>,
+    ) -> Listing {
         let this = Arc::clone(self);
         self.apart(async move {
-            let listed = in_time("list the mailbox", this.refresh(&account)).await;
+            let begin = || {
+                if let Some(lead) = &mut lead {
+                    lead.begin();
+                }
+            };
+            let listed = in_time("list the mailbox", this.refresh(&account, begin)).await;
             if let Err(trouble) = &listed {
                 warn!(upstream = account.upstream.name, %trouble, "listing failed");
+            }
+            if let Some(lead) = lead {
+                lead.end(listed.clone());
             }
             listed
         })
@@ -195,15 +236,14 @@ impl Accounts {
     ) -> Option<Care> {
         if account.is_configured() {
             // Something may have waited for what this client has had just now.
-            let pending = self.store.intents(account.mailbox).await.ok()?;
-            return (changed && !pending.is_empty()).then_some(Care::Pending);
+            let pending = changed && self.store.has_intents(account.mailbox).await.ok()?;
+            return pending.then_some(Care::Pending);
         }
         let rested = !self.swept.contains_key(&account.mailbox);
         let mut sweeps = rested && self.may_become_due(account).await?;
         if !sweeps {
             // A store in trouble is asked again after the next session.
-            let pending = self.store.intents(account.mailbox).await.ok()?;
-            if !pending.is_empty() {
+            if self.store.has_intents(account.mailbox).await.ok()? {
                 return Some(Care::Pending);
             }
             sweeps = rested && overdue;
@@ -222,8 +262,7 @@ impl Accounts {
         }
         // What one client has deleted for all waits for the others.
         let for_all = matches!(rules.on_delete, None | Some(OnDelete::Dispose));
-        let clients = self.store.clients(Some(account.mailbox)).await.ok()?;
-        Some(for_all && clients.len() > 1)
+        Some(for_all && self.store.has_several_clients(account.mailbox).await.ok()?)
     }
 
     /// What is known after the bridge itself has taken messages away, which the store has noted as this version.

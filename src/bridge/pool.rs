@@ -19,9 +19,9 @@ use super::Upstream;
 use super::account::{Account, Password, open};
 use super::trouble::Trouble;
 use crate::auth::Verifier;
-use shelf::{Credential, Permits, Shelf};
+use shelf::{Permits, Shelf};
 
-pub(super) use shelf::{Lease, Visit};
+pub(super) use shelf::{Credential, Lease, Visit};
 
 /// So long a log-in waits for others on the same mailbox.
 const DOORSTEP: Duration = Duration::from_secs(2);
@@ -184,7 +184,8 @@ impl Pool {
         self.shelves.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn credential(&self, entrance: Entrance<'_>) -> Credential {
+    /// What connections are kept by.
+    pub(super) fn credential(&self, entrance: Entrance<'_>) -> Credential {
         match entrance.password {
             Password::Configured(_) => Credential::Configured,
             Password::Presented(secret) => Credential::Presented(self.verifier.sealed(

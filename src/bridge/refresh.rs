@@ -60,8 +60,14 @@ impl Accounts {
         }
     }
 
-    pub(super) async fn refresh(&self, account: &Account) -> Result<Arc<Known>, Trouble> {
+    /// What is in the mailbox at some moment after `begin` was called.
+    pub(super) async fn refresh(
+        &self,
+        account: &Account,
+        begin: impl FnOnce(),
+    ) -> Result<Arc<Known>, Trouble> {
         let _turn = self.gate(account.mailbox).await;
+        begin();
         let opened = self.refresh_now(account, Turn::ToTake).await?;
         self.pool.give_back(opened.connection);
         Ok(opened.known)

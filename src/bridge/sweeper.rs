@@ -14,6 +14,7 @@ use tracing::warn;
 use super::losses::losses_before;
 use super::office::stored;
 use super::readers::Readers;
+use super::sweeps::Sweeps;
 use super::tend::Care;
 use super::trouble::Trouble;
 use super::{Bridge, Terms, clock, told};
@@ -52,7 +53,7 @@ impl Bridge {
         for ticks in [&mut beat, &mut sweep, &mut prune] {
             ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         }
-        let mut sweeping = None;
+        let mut sweeps = Sweeps::default();
         let mut watching = JoinSet::new();
         for account in self.configured.values() {
             if account.terms.hold.is_some() {
@@ -66,18 +67,11 @@ impl Bridge {
                 _ = prune.tick() => {
                     tokio::spawn(Arc::clone(&self).prune());
                 }
-                _ = sweep.tick() => {
-                    // The last one may still be at work on a slow upstream.
-                    if sweeping.as_ref().is_none_or(tokio::task::JoinHandle::is_finished) {
-                        sweeping = Some(tokio::spawn(Arc::clone(&self).sweep()));
-                    }
-                }
+                _ = sweep.tick() => self.begin_sweeps(&mut sweeps),
             }
         }
-        if let Some(sweeping) = sweeping {
-            // What it was about to do is written down and is done after the next start.
-            sweeping.abort();
-        }
+        // What they were about to do is written down and is done after the next start.
+        sweeps.end();
         watching.abort_all();
         self.beat().await;
         self.accounts.pool.close().await;
@@ -148,12 +142,20 @@ impl Bridge {
         Ok(losses_before(&known, &readers, time))
     }
 
-    async fn sweep(self: Arc<Self>) {
-        for configured in self.configured.values() {
-            // What goes wrong with one account was logged and is no reason to leave out the next.
-            if let Ok(account) = self.account_of(configured).await {
-                let _ = self.accounts.tend(account, Care::Sweep).await;
-            }
+    fn begin_sweeps(self: &Arc<Self>, sweeps: &mut Sweeps) {
+        let accounts = self.configured.values();
+        let accounts = accounts.map(|one| (one.upstream.key(), one.name.clone()));
+        let bridge = Arc::clone(self);
+        sweeps.begin(accounts, move |name| Arc::clone(&bridge).sweep(name));
+    }
+
+    async fn sweep(self: Arc<Self>, name: String) {
+        let Some(configured) = self.configured.get(&name) else {
+            return;
+        };
+        // What goes wrong with one account was logged and is no reason to leave out the others.
+        if let Ok(account) = self.account_of(configured).await {
+            let _ = self.accounts.tend(account, Care::Sweep).await;
         }
     }
 }

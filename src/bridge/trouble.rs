@@ -8,7 +8,7 @@ use crate::imap;
 use crate::store::StoreError;
 
 /// See the module. Its text is for the operator.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum Trouble {
     /// The upstream, or the way to it.
     Upstream(imap::Error),

@@ -120,7 +120,7 @@ impl Stranger {
                             "a line end in a credential",
                         )))
                     }
-                    (None, async_imap::error::Error::Io(error)) => Err(Error::Lost(error)),
+                    (None, async_imap::error::Error::Io(error)) => Err(error.into()),
                     // The crate's own text may quote raw input: it is not passed on.
                     (None, _) => Err(Error::Protocol("the log-in's answer")),
                 }
@@ -162,7 +162,7 @@ impl Driver {
     pub(super) async fn send(&mut self, command: &str) -> Result<String, Error> {
         match self.session.run_command(command).await {
             Ok(id) => Ok(id.0),
-            Err(async_imap::error::Error::Io(error)) => Err(Error::Lost(error)),
+            Err(async_imap::error::Error::Io(error)) => Err(error.into()),
             Err(_) => Err(Error::Protocol("a command that cannot be sent")),
         }
     }

@@ -6,11 +6,12 @@
 
 use std::fmt;
 use std::io;
+use std::sync::Arc;
 
 use super::reply::{Condition, Reply};
 
 /// Why an upstream did not do what was asked.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum Error {
     /// No connection came about: name resolution or TCP.
     Unreachable(String),
@@ -19,7 +20,7 @@ pub enum Error {
     /// Going on would have shown a credential or mail to others, or skipped the check of the password. Nothing was sent.
     Insecure(&'static str),
     /// The connection ended or broke in the middle.
-    Lost(io::Error),
+    Lost(Arc<io::Error>),
     /// No byte came within the time-out; the text names the command.
     Timeout(&'static str),
     /// The upstream ended the connection with `* BYE` (RFC 3501, 7.1.5).
@@ -182,7 +183,7 @@ impl std::error::Error for Error {}
 
 impl From<io::Error> for Error {
     fn from(error: io::Error) -> Self {
-        Self::Lost(error)
+        Self::Lost(Arc::new(error))
     }
 }
 

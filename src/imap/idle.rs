@@ -33,7 +33,7 @@ impl Connection {
             transport.write_all(b"DONE\r\n").await?;
             transport.flush().await
         };
-        done.await.map_err(Error::Lost)?;
+        done.await.map_err(Error::from)?;
         self.finish(&pending, |_| Ok(())).await?;
         Ok(arrived)
     }

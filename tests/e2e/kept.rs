@@ -1,9 +1,12 @@
 //! Connections to the upstream are kept from one session to the next: who may use them, how many there are, and what a poll costs then.
 
+use std::collections::BTreeMap;
+
 use crate::support::bridge::{Bridge, Options};
 use crate::support::dovecot::Dovecot;
 use crate::support::imap_peer::{Flow, PASSWORD, Peer, RunningPeer, USER};
 use crate::support::mail::{large, ordinary};
+use crate::support::office::Office;
 use crate::support::process::eventually;
 
 fn before(peer: &RunningPeer, limits: &str, keys: &str) -> Bridge {
@@ -49,6 +52,58 @@ fn a_poll_without_news_asks_the_upstream_one_thing() {
         .collect();
     assert_eq!(asked, ["NOOP"; 3]);
     assert_eq!(peer.connections(), 1);
+}
+
+/// The threads that work on the state of the bridge, each with how often it has had something to do.
+fn state_threads(bridge: &Bridge) -> BTreeMap<String, String> {
+    let tasks = std::fs::read_dir(format!("/proc/{}/task", bridge.pid())).expect("threads");
+    let tasks = tasks.flatten().filter_map(|task| {
+        let status = std::fs::read_to_string(task.path().join("status")).ok()?;
+        let value = |name: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(name))?;
+            Some(line.trim().to_owned())
+        };
+        let is_of_state = value("Name:")?.starts_with("sqlx-sqlite");
+        let slept = value("voluntary_ctxt_switches:")?;
+        let name = task.file_name().into_string().ok()?;
+        is_of_state.then_some((name, slept))
+    });
+    tasks.collect()
+}
+
+/// Waits until five of these polls in a row read nothing from the state: only the thread that writes has something to do, which is asked
+/// whether somebody else has written. One that is asked too late on a busy machine is not believed, and all is read.
+fn assert_reads_nothing(bridge: &Bridge, poll: impl Fn()) {
+    eventually("polls that read nothing", || {
+        poll();
+        let before = state_threads(bridge);
+        (0..5).for_each(|_| poll());
+        let after = state_threads(bridge);
+        let worked = after
+            .iter()
+            .filter(|(thread, slept)| before.get(*thread) != Some(*slept));
+        assert!(after.len() > 1, "none that reads: {after:?}");
+        worked.count() <= 1
+    });
+}
+
+#[test]
+fn a_poll_without_news_reads_nothing_from_the_state() {
+    let peer = Peer::with_mail(3).start();
+    let bridge = before(&peer, "", "client_separator = \"/\"");
+    let other = format!("{USER}/desk");
+    for user in [USER, &other] {
+        assert_reads_nothing(&bridge, || assert_eq!(poll(&bridge, user), 3));
+    }
+    // A client with a password of its own.
+    let office = Office::start();
+    office.deliver(1..=2);
+    office.add("desk", &["view=undelivered"]);
+    assert_reads_nothing(office.bridge(), || {
+        let mut pop3 = office.client("desk");
+        assert_eq!(pop3.stat().0, 2);
+        pop3.quit();
+    });
 }
 
 #[test]

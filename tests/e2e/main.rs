@@ -67,6 +67,7 @@ mod selftest;
 mod shared;
 mod shared_figures;
 mod starttls;
+mod together;
 mod traffic;
 mod unreadable;
 mod unreadable_kept;

@@ -21,7 +21,7 @@ const SPARE: Duration = Duration::from_secs(30);
 
 /// Who may use a connection: whoever has the credential that opened it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Credential {
+pub(in super::super) enum Credential {
     Configured,
     Presented(Sealed),
 }
