@@ -1,24 +1,18 @@
-//! Messages fetched before they are asked for, and kept for other clients: how few round trips and octets that costs, and that nothing that
-//! goes wrong with it is ever taken for a message. Round trips are counted, not timed.
-
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+//! Messages fetched before they are asked for, and kept for other clients: how few round trips and octets that costs. Round trips are counted, not timed.
 
 use crate::support::bridge::{Bridge, Options};
-use crate::support::dovecot::{Dovecot, PASSWORD as DOVECOT_PASSWORD};
 use crate::support::fake_mailbox::Mailbox;
-use crate::support::imap::Imap;
-use crate::support::imap_peer::{Flow, Peer, RunningPeer};
-use crate::support::mail::{large, on_the_wire, ordinary};
+use crate::support::imap_peer::{Peer, RunningPeer};
+use crate::support::mail::{large, on_the_wire};
 use crate::support::pop3::Pop3;
 use crate::support::process::eventually;
 
 const MESSAGES: usize = 200;
-const NO_CACHE: &str = "body_cache = \"0B\"";
+pub(crate) const NO_CACHE: &str = "body_cache = \"0B\"";
 const NOTHING_AHEAD: &str = "read_ahead = \"0B\"";
 const DIRECT: &str = "body_cache = \"0B\"\nread_ahead = \"0B\"";
 
-fn before(peer: &RunningPeer, limits: &str) -> Bridge {
+pub(crate) fn before(peer: &RunningPeer, limits: &str) -> Bridge {
     Options::limits(&peer.plain_url(), limits).start()
 }
 
@@ -39,14 +33,14 @@ fn asked_since(peer: &RunningPeer, before: usize) -> Vec<String> {
 }
 
 /// What the peer's message with this UID must be on the wire.
-fn wire(peer: &RunningPeer, uid: u32) -> Vec<u8> {
+pub(crate) fn wire(peer: &RunningPeer, uid: u32) -> Vec<u8> {
     let inner = peer.mailbox().lock();
     let mail = inner.mail.iter().find(|mail| mail.uid == uid);
     on_the_wire(&mail.expect("a message").raw)
 }
 
 /// Fetches all in order, and compares.
-fn fetch_all(pop3: &mut Pop3, peer: &RunningPeer) {
+pub(crate) fn fetch_all(pop3: &mut Pop3, peer: &RunningPeer) {
     for uid in peer.mailbox().uids() {
         assert_eq!(pop3.retr(uid as usize), wire(peer, uid), "message {uid}");
     }
@@ -233,124 +227,6 @@ fn long_messages_are_streamed_and_the_short_ones_between_come_together() {
     assert_eq!(sets, ["1", "2:3", "4", "5:8"], "{all:?}");
 }
 
-/// Answers a FETCH of several messages up to the middle of the last one, and ends.
-fn cut_in_the_last(conn: &mut crate::support::peer_conn::Conn, uids: &[u32], inner: &[Vec<u8>]) {
-    for (n, uid) in uids.iter().enumerate() {
-        let raw = &inner[*uid as usize - 1];
-        let cut = if n + 1 == uids.len() {
-            raw.len() / 2
-        } else {
-            raw.len()
-        };
-        conn.raw(format!(
-            "* {uid} FETCH (UID {uid} BODY[] {{{}}}\r\n",
-            raw.len()
-        ));
-        conn.raw(&raw[..cut]);
-        if cut == raw.len() {
-            conn.raw(")\r\n");
-        }
-    }
-}
-
-#[test]
-fn a_message_that_breaks_off_while_it_is_fetched_ahead_is_fetched_again() {
-    let mailbox = Mailbox::ordinary(12);
-    let raw: Vec<Vec<u8>> = mailbox
-        .lock()
-        .mail
-        .iter()
-        .map(|one| one.raw.clone())
-        .collect();
-    let cuts = Arc::new(AtomicUsize::new(0));
-    let counted = Arc::clone(&cuts);
-    let peer = Peer::with_mailbox(mailbox)
-        .on("UID FETCH 2:6", move |conn, _| {
-            counted.fetch_add(1, Ordering::SeqCst);
-            cut_in_the_last(conn, &[2, 3, 4], &raw);
-            conn.close();
-            Flow::End
-        })
-        .start();
-    for limits in ["", NO_CACHE] {
-        let bridge = before(&peer, limits);
-        let mut pop3 = bridge.pop3_as("user@example.com");
-        fetch_all(&mut pop3, &peer);
-        pop3.quit();
-        assert!(cuts.swap(0, Ordering::SeqCst) > 0, "the cut was met");
-    }
-}
-
-#[test]
-fn a_refusal_of_several_is_no_refusal_of_each() {
-    let peer = Peer::with_mail(12)
-        .on("UID FETCH", |conn, cmd| {
-            let set = cmd.line.split(' ').nth(2).unwrap_or_default();
-            if cmd.has("BODY.PEEK[]") && set.contains(':') {
-                conn.tagged(cmd, "NO [LIMIT] not so many");
-                return Flow::Done;
-            }
-            Flow::Default
-        })
-        .start();
-    let bridge = before(&peer, "");
-    let mut pop3 = bridge.pop3_as("user@example.com");
-    fetch_all(&mut pop3, &peer);
-    pop3.quit();
-}
-
-#[test]
-fn the_octets_of_another_message_are_never_given_for_this_one() {
-    // The upstream answers for a message that nobody asked for, and gives its octets a wrong name.
-    let peer = Peer::with_mail(12)
-        .on("UID FETCH 2:6", |conn, cmd| {
-            conn.raw("* 3 FETCH (UID 3 BODY[] {9}\r\nwrong one)\r\n* 9 FETCH (UID 9 BODY[] {9}\r\nwrong one)\r\n");
-            conn.ok(cmd);
-            Flow::Done
-        })
-        .start();
-    let bridge = before(&peer, "");
-    let mut pop3 = bridge.pop3_as("user@example.com");
-    assert_eq!(pop3.retr(1), wire(&peer, 1));
-    assert_eq!(pop3.retr(2), wire(&peer, 2));
-    // 3 was named in the answer, so what it said counts: sizes are often estimates. The others were not.
-    for n in 4..=12 {
-        assert_eq!(pop3.retr(n), wire(&peer, n as u32), "message {n}");
-    }
-}
-
-#[test]
-fn exchanges_notice_is_not_kept_for_a_message() {
-    let notice = "Subject: Retrieval using the IMAP4 protocol failed for the following message: 3\r\n\r\nThe server couldn't.\r\n";
-    let peer = Peer::with_mail(8)
-        .on("UID FETCH", move |conn, cmd| {
-            let set = cmd.line.split(' ').nth(2).unwrap_or_default();
-            if !cmd.has("BODY.PEEK[]") || !(set == "3" || set == "2:6") {
-                return Flow::Default;
-            }
-            conn.raw(format!(
-                "* 3 FETCH (UID 3 BODY[] {{{}}}\r\n{notice})\r\n",
-                notice.len()
-            ));
-            conn.ok(cmd);
-            Flow::Done
-        })
-        .start();
-    let bridge = before(&peer, "");
-    let mut pop3 = bridge.pop3_as("user@example.com");
-    assert_eq!(pop3.retr(1), wire(&peer, 1));
-    assert_eq!(pop3.retr(2), wire(&peer, 2));
-    for _ in 0..2 {
-        let refused = pop3.err("RETR 3");
-        assert!(
-            refused.text.contains("no longer in the mailbox"),
-            "{}",
-            refused.text
-        );
-    }
-    assert_eq!(pop3.retr(4), wire(&peer, 4));
-}
-
 #[test]
 fn a_client_that_leaves_early_leaves_the_upstream_alone() {
     // 60 messages of 40 KB: what is on its way is too much to be read for nobody.
@@ -401,31 +277,4 @@ fn a_client_that_does_not_read_holds_no_connection_for_what_was_fetched() {
         assert_eq!(slow.body(), wire(&peer, n));
     }
     slow.quit();
-}
-
-#[test]
-fn what_a_phone_removes_meanwhile_is_refused_alone() {
-    let dovecot = Dovecot::start();
-    let mail = dovecot.maildir("ann");
-    let all: Vec<_> = (1..=30).map(ordinary).collect();
-    mail.fill(&all);
-    let config = format!(
-        "[limits]\n{NO_CACHE}\n[upstream.x]\nurl = \"{}\"\n",
-        dovecot.plain_url()
-    );
-    let bridge = Options::config(&config).start();
-    let mut pop3 = bridge.pop3_as("ann");
-    let got = |pop3: &mut Pop3, n: usize| assert_eq!(pop3.retr(n), on_the_wire(&all[n - 1].raw));
-    got(&mut pop3, 1);
-    let mut phone = Imap::log_in(dovecot.imap_port, "ann", DOVECOT_PASSWORD);
-    phone.command("SELECT INBOX");
-    phone.command("UID STORE 3,5,25 +FLAGS (\\Deleted)");
-    phone.command("UID EXPUNGE 3,5,25");
-    for n in 2..=30 {
-        match n {
-            3 | 5 | 25 => assert!(pop3.err(&format!("RETR {n}")).text.contains("no longer")),
-            n => got(&mut pop3, n),
-        }
-    }
-    pop3.quit();
 }

@@ -12,6 +12,7 @@
 mod support;
 
 mod ahead;
+mod ahead_trouble;
 mod architecture;
 mod archive;
 mod bad_days;

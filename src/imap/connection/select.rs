@@ -56,12 +56,12 @@ impl Connection {
             .await?;
             self.qresync = enabled;
             self.clean = false; // EXAMINE is still under way
-            return self.finish_select(selecting, folder).await;
+            return self.finish_select(selecting, folder, true).await;
         }
         let selecting = self
             .begin("EXAMINE", &format!("EXAMINE {}", quoted(folder)))
             .await?;
-        self.finish_select(selecting, folder).await
+        self.finish_select(selecting, folder, true).await
     }
 
     /// Opens a folder for changing it.
@@ -72,7 +72,7 @@ impl Connection {
         let selecting = self
             .begin("SELECT", &format!("SELECT {}", quoted(folder)))
             .await?;
-        self.finish_select(selecting, folder).await
+        self.finish_select(selecting, folder, false).await
     }
 
     /// Leaves a folder that was opened for changing it, without expunging anything (UNSELECT, RFC 3691).
@@ -92,7 +92,13 @@ impl Connection {
         Ok(())
     }
 
-    async fn finish_select(&mut self, pending: Pending, folder: &str) -> Result<Selected, Error> {
+    /// `only_reads`: whatever the upstream says of it, it was opened by EXAMINE.
+    async fn finish_select(
+        &mut self,
+        pending: Pending,
+        folder: &str,
+        only_reads: bool,
+    ) -> Result<Selected, Error> {
         self.folder = None;
         self.in_step = None;
         let (mut exists, mut uid_validity, mut uid_next, mut highest_modseq) =
@@ -122,7 +128,7 @@ impl Connection {
                 .ok_or(Error::Protocol("a folder was opened without UIDVALIDITY"))?,
             uid_next,
             highest_modseq,
-            read_only: reply.code_name() == Some("READ-ONLY"),
+            read_only: only_reads || reply.code_name() == Some("READ-ONLY"),
             permanent_flags,
         };
         self.folder = Some((folder.to_owned(), selected.clone()));
@@ -134,4 +140,40 @@ impl Connection {
 /// A number in a response code: `[UIDNEXT 42]`.
 fn number<T: std::str::FromStr>(reply: &Reply, code: &str) -> Option<T> {
     reply.code_args(code)?.trim().parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::error::Error;
+    use crate::imap::script_tests::upstream;
+
+    const OPENED: &str = "* 4 EXISTS\n* OK [UIDVALIDITY 7] x\n{tag} OK done\n";
+
+    #[tokio::test]
+    async fn a_folder_that_is_examined_is_read_only_whether_or_not_the_upstream_says_so() {
+        let (mut connection, _) = upstream("IMAP4rev1", &[OPENED, OPENED]).await;
+        assert!(connection.examine("INBOX", true).await.unwrap().read_only);
+        assert!(!connection.select("INBOX").await.unwrap().read_only);
+    }
+
+    #[tokio::test]
+    async fn a_folder_that_was_opened_for_changing_it_is_left_and_one_that_was_not_stays_open() {
+        let answers = [OPENED, OPENED, "{tag} OK left\n"];
+        let (mut connection, heard) = upstream("IMAP4rev1 UNSELECT", &answers).await;
+        connection.examine("INBOX", true).await.unwrap();
+        connection.leave_changed_folder().await.unwrap();
+        assert!(connection.selected().is_some());
+        connection.select("INBOX").await.unwrap();
+        connection.leave_changed_folder().await.unwrap();
+        assert!(connection.selected().is_none() && connection.is_clean());
+        assert_eq!(heard.all().last().map(String::as_str), Some("UNSELECT"));
+    }
+
+    #[tokio::test]
+    async fn without_unselect_a_changed_folder_cannot_be_left() {
+        let (mut connection, _) = upstream("IMAP4rev1", &[OPENED]).await;
+        connection.select("INBOX").await.unwrap();
+        let left = connection.leave_changed_folder().await;
+        assert!(matches!(left, Err(Error::Lacks("UNSELECT"))));
+    }
 }

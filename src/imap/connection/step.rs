@@ -5,7 +5,9 @@
 //! Must not know: how lists are made, where they are kept.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use super::super::dispose::Target;
 use super::super::error::Error;
@@ -56,7 +58,7 @@ impl Connection {
 
     /// Whether the folder was opened after this moment: then everything is seen on this connection that was there at that moment. Of what
     /// comes later a server need not tell before it is asked.
-    pub fn has_opened(&self, folder: &str, uid_validity: UidValidity, since: Instant) -> bool {
+    pub fn has_opened(&self, folder: &str, uid_validity: UidValidity, since: std::time::Instant) -> bool {
         let is_open = self.selected().is_some_and(|(name, selected)| {
             name == folder && selected.uid_validity == uid_validity
         });
@@ -79,5 +81,69 @@ impl Connection {
                     target.gm_msgid,
                 )
             })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::imap::script_tests::upstream;
+
+    const OPENED: &str = "* 0 EXISTS\n* OK [UIDVALIDITY 7] x\n{tag} OK [READ-ONLY] done\n";
+    const QUIET: &str = "{tag} OK nothing\n";
+
+    fn empty() -> Arc<Index> {
+        Arc::new(Index {
+            uid_validity: UidValidity::new(7).unwrap(),
+            uid_next: None,
+            highest_modseq: None,
+            messages: Vec::new(),
+            gm_msgids: None,
+        })
+    }
+
+    /// A connection on which this list was found true.
+    async fn in_step(index: &Arc<Index>, answers: &[&str]) -> Connection {
+        let answers = [&[OPENED], answers].concat();
+        let (mut connection, _) = upstream("IMAP4rev1", &answers).await;
+        connection.examine("INBOX", true).await.unwrap();
+        connection.put_in_step(index);
+        connection
+    }
+
+    #[tokio::test]
+    async fn a_list_holds_until_the_upstream_tells_of_news() {
+        let index = empty();
+        let answers = [QUIET, "* 1 EXISTS\n{tag} OK news\n"];
+        let mut connection = in_step(&index, &answers).await;
+        for holds in [Some(true), Some(false), None] {
+            let told = connection.still_holds("INBOX", &index).await;
+            assert_eq!(told.unwrap(), holds);
+        }
+    }
+
+    #[tokio::test]
+    async fn another_list_or_another_folder_is_not_asked_about() {
+        let index = empty();
+        let mut connection = in_step(&index, &[]).await;
+        for (folder, index) in [("INBOX", &empty()), ("Trash", &index)] {
+            let told = connection.still_holds(folder, index).await;
+            assert_eq!(told.unwrap(), None);
+        }
+        assert!(connection.is_clean(), "nothing was asked");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn after_five_minutes_the_folder_is_to_be_opened_anew() {
+        let index = empty();
+        let mut connection = in_step(&index, &[QUIET, QUIET]).await;
+        tokio::time::advance(TRUSTED - Duration::from_secs(1)).await;
+        let told = connection.still_holds("INBOX", &index).await;
+        assert_eq!(told.unwrap(), Some(true));
+        // Found true again, it is no younger.
+        connection.put_in_step(&index);
+        tokio::time::advance(Duration::from_secs(1)).await;
+        let told = connection.still_holds("INBOX", &index).await;
+        assert_eq!(told.unwrap(), None);
     }
 }
