@@ -13,6 +13,7 @@
 #                    SLOW=1          also the peer's first list over 40 ms, 7 minutes each
 #                    VARIANT=a=FILE  a target more: popbridge with these lines of configuration, too
 #                    DIR=FOLDER      instead of target/bench      DOCUMENT=1   writes docs/performance.md in any case
+# cargo bench        micro benchmarks of the parts that touch every octet or every message (benches/); two minutes
 # make bench-check   formatting, lints and tests of the bench's load generator
 
 .PHONY: demo test check bench bench-check deps

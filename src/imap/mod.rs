@@ -4,6 +4,9 @@
 //! contradict each other are errors and never an empty result. A connection is used by one task at a time and thrown away after its first error.
 //! Must not know: POP3, clients, or how metrics are kept (see [`Observer`]).
 
+// Public for benches/ only, which cannot reach the framing otherwise.
+#[doc(hidden)]
+pub mod bench;
 mod bodies;
 mod body;
 mod buffered;
@@ -22,6 +25,7 @@ mod grammar;
 mod identity;
 mod idle;
 mod listing;
+mod plain_row;
 mod reply;
 mod rows;
 #[cfg(test)]

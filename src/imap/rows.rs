@@ -8,6 +8,7 @@ use imap_proto::{AttributeValue, Response as Parsed};
 
 use super::date::internal_date;
 use super::error::Error;
+use super::plain_row::{PlainRow, plain_row};
 use super::{grammar, set};
 use crate::maildrop::{Message, Uid};
 
@@ -156,25 +157,24 @@ impl Rows {
 /// # Errors
 /// [`Error::Protocol`] where an answer cannot be read, [`Error::Inconsistent`] where it is half of one.
 pub(super) fn row(response: &[u8], wanted: Wanted) -> Result<Option<Row>, Error> {
-    let Some((position, attributes)) = grammar::fetch(response) else {
-        // News in a grammar of its own is nothing to us; an answer that cannot be read is.
-        return if memchr::memmem::find(response, b"RFC822.SIZE").is_some() {
-            Err(Error::Protocol("a FETCH response"))
-        } else {
-            Ok(None)
-        };
+    let told = match plain_row(response) {
+        Some(plain) => plain.into(),
+        None => match by_grammar(response) {
+            Some(told) => told,
+            // News in a grammar of its own is nothing to us; an answer that cannot be read is.
+            None if memchr::memmem::find(response, b"RFC822.SIZE").is_some() => {
+                return Err(Error::Protocol("a FETCH response"));
+            }
+            None => return Ok(None),
+        },
     };
-    let (mut uid, mut size, mut date, mut gm_msgid) = (None, None, None, None);
-    for attribute in attributes {
-        match attribute {
-            AttributeValue::Uid(value) => uid = Uid::new(value),
-            AttributeValue::Rfc822Size(value) => size = Some(value),
-            // A date in no known notation is the same each time, which is all that it is for.
-            AttributeValue::InternalDate(text) => date = Some(internal_date(&text).unwrap_or(0)),
-            AttributeValue::GmailMsgId(value) => gm_msgid = Some(value),
-            _ => {}
-        }
-    }
+    let Told {
+        position,
+        uid,
+        size,
+        date,
+        gm_msgid,
+    } = told;
     let row = |uid, size, internal_date, gm_msgid| Row {
         position,
         message: Message {
@@ -201,6 +201,49 @@ pub(super) fn row(response: &[u8], wanted: Wanted) -> Result<Option<Row>, Error>
     }
 }
 
+/// What a FETCH response tells of its message.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Told {
+    position: u32,
+    uid: Option<Uid>,
+    size: Option<u32>,
+    /// In seconds since 1970. A date in no known notation is the same each time, which is all that it is for.
+    date: Option<i64>,
+    gm_msgid: Option<u64>,
+}
+
+impl From<PlainRow<'_>> for Told {
+    fn from(row: PlainRow<'_>) -> Self {
+        Self {
+            position: row.position,
+            uid: row.uid.and_then(Uid::new),
+            size: row.size,
+            date: row.date.map(|text| internal_date(text).unwrap_or(0)),
+            gm_msgid: row.gm_msgid,
+        }
+    }
+}
+
+fn by_grammar(response: &[u8]) -> Option<Told> {
+    let (position, attributes) = grammar::fetch(response)?;
+    let mut told = Told {
+        position,
+        ..Told::default()
+    };
+    for attribute in attributes {
+        match attribute {
+            AttributeValue::Uid(value) => told.uid = Uid::new(value),
+            AttributeValue::Rfc822Size(value) => told.size = Some(value),
+            AttributeValue::InternalDate(text) => {
+                told.date = Some(internal_date(&text).unwrap_or(0));
+            }
+            AttributeValue::GmailMsgId(value) => told.gm_msgid = Some(value),
+            _ => {}
+        }
+    }
+    Some(told)
+}
+
 /// Whether one of the ranges, sorted by their starts, contains the UID. Ranges of one response do not overlap; where they do, a message
 /// may be taken to be still there, and the count will not add up.
 fn within(ranges: &[RangeInclusive<u32>], uid: Uid) -> bool {
@@ -213,6 +256,8 @@ fn within(ranges: &[RangeInclusive<u32>], uid: Uid) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     const ALL: Wanted = Wanted::Messages { gm_msgids: false };
@@ -315,5 +360,40 @@ mod tests {
         assert!(matches!(told(3, &[half]), Err(Error::Inconsistent(_))));
         let odd = "1 FETCH (UID 1 RFC822.SIZE 5 INTERNALDATE \"yesterday\")";
         assert_eq!(told(3, &[odd]).unwrap().rows[0].message.internal_date, 0);
+    }
+
+    #[test]
+    fn the_usual_rows_are_read_without_the_grammar() {
+        for response in [
+            "* 1 FETCH (UID 7 RFC822.SIZE 5 INTERNALDATE \"17-Jul-1996 02:44:25 -0700\")\r\n",
+            "* 1 FETCH (X-GM-MSGID 18446744073709551615 INTERNALDATE \" 1-Jan-1970 00:00:01 +0000\" UID 7)\r\n",
+        ] {
+            assert!(plain_row(response.as_bytes()).is_some(), "{response}");
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn a_row_read_without_the_grammar_is_what_the_grammar_reads(
+            position in "[0-9]{1,11}",
+            items in proptest::collection::vec(
+                prop_oneof![
+                    "(UID|RFC822.SIZE|X-GM-MSGID) [0-9]{0,21}",
+                    "INTERNALDATE \"[ 0-3][0-9]-(Jul|jul|x)-1996 02:44:25 [+-]0700\"",
+                    "INTERNALDATE \"[ -~\u{e9}]{0,4}\"",
+                    "(FLAGS \\(\\)|UID|uid 4|INTERNALDATE NIL|)",
+                ],
+                1..5,
+            ),
+            end in "(\\)\r\n|\\)|\\)\n| \\)\r\n|\\)\r\nx)",
+        ) {
+            let response = format!("* {position} FETCH ({}{end}", items.join(" "));
+            let response = response.as_bytes();
+            if let Some(row) = plain_row(response) {
+                prop_assert_eq!(by_grammar(response), Some(Told::from(row)));
+            }
+        }
     }
 }

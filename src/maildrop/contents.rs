@@ -3,6 +3,7 @@
 //! Built from the folders' registers when one of them has changed. A message that two folders have is one item.
 //! Must not know: clients, IMAP, how registers are kept.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::register::Register;
@@ -75,7 +76,12 @@ pub struct Contents {
     pub items: Vec<Item>,
     /// Of each place: where unique-ids are read.
     registers: Vec<Arc<Register>>,
+    /// The octets of all items before each 64th one.
+    sums: Vec<u64>,
 }
+
+/// So many items have one sum: a poll shall not have to look at 100,000 of them, nor shall their sums take much memory.
+const SUMMED: usize = 64;
 
 impl Contents {
     /// The messages of these folders. One that is in several is read in the first of them. A mailbox has at most 65,536 folders;
@@ -101,10 +107,18 @@ impl Contents {
         items.sort_by_key(|item: &Item| item.seq);
         items.dedup_by_key(|item| item.seq);
         items.shrink_to_fit();
+        let mut sum = 0;
+        let sums = items.chunks(SUMMED).map(|chunk| {
+            let before = sum;
+            sum += octets(chunk);
+            before
+        });
+        let sums = sums.collect();
         Self {
             places,
             items,
             registers,
+            sums,
         }
     }
 
@@ -117,7 +131,42 @@ impl Contents {
     pub fn uidl(&self, position: usize) -> Option<Uidl> {
         let item = self.items.get(position)?;
         let register = self.registers.get(usize::from(item.place))?;
-        register.uidl(register.position_of_uid(item.uid)?)
+        // Nearly always it stands where it stands in its folder: UIDL asks this of each message.
+        let here = register.index.messages.get(position);
+        let there = match here.is_some_and(|message| message.uid == item.uid) {
+            true => position,
+            false => register.position_of_uid(item.uid)?,
+        };
+        register.uidl(there)
+    }
+
+    /// The octets of the items at these positions together, as LIST counts them.
+    pub fn octets(&self, positions: Range<usize>) -> u64 {
+        let end = positions.end.min(self.items.len());
+        let start = positions.start.min(end);
+        // From one sum to the other, and what lies between them and the ends.
+        let (first, last) = (start.div_ceil(SUMMED), end / SUMMED);
+        let part = |from: usize, to: usize| octets(self.items.get(from..to).unwrap_or_default());
+        match (self.sums.get(first), self.sums.get(last)) {
+            (Some(before), Some(behind)) if first < last => {
+                behind - before + part(start, first * SUMMED) + part(last * SUMMED, end)
+            }
+            _ => part(start, end),
+        }
+    }
+
+    /// The first position from `start` on whose item's number is `seq` or larger; at most the number of items. What is near is found at once.
+    pub fn seek(&self, start: usize, seq: Seq) -> usize {
+        let rest = self.items.get(start..).unwrap_or_default();
+        let before = |item: &Item| item.seq < seq;
+        let mut step = 1;
+        while rest.get(step - 1).is_some_and(before) {
+            step *= 2;
+        }
+        // All before half of the last step are before it.
+        let (from, to) = (step / 2, step.min(rest.len()));
+        let near = rest.get(from..to).unwrap_or_default();
+        start + from + near.partition_point(before)
     }
 
     /// Where the item with this number stands.
@@ -131,9 +180,14 @@ impl Contents {
             place.folder.len() + place.header.as_ref().map_or(0, String::len) + size_of::<Place>()
         };
         self.items.capacity() * size_of::<Item>()
+            + self.sums.capacity() * size_of::<u64>()
             + self.places.iter().map(names).sum::<usize>()
             + self.registers.iter().map(|r| r.heap_bytes()).sum::<usize>()
     }
+}
+
+fn octets(items: &[Item]) -> u64 {
+    items.iter().map(|item| u64::from(item.size)).sum()
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ pub mod index;
 mod reconcile;
 mod register;
 mod seq;
+mod shown;
 pub mod uidl;
 
 pub use contents::{Contents, Item, Place};
@@ -22,10 +23,12 @@ pub use index::{Index, Message, Uid, UidValidity};
 pub use reconcile::{Circumstances, KEPT, Reconciled, reconcile};
 pub use register::{Entry, Gone, Register};
 pub use seq::{Seq, SeqSet};
+pub use shown::{Runs, Shown};
 pub use uidl::{Format, Uidl};
 
 use std::fmt;
 use std::num::NonZeroU32;
+use std::ops::Range;
 use std::sync::Arc;
 
 /// A message's number in one maildrop, from 1. Says nothing about whether there
@@ -76,15 +79,6 @@ pub enum LookupError {
     NoSuchMessage,
     /// The message has been marked deleted in this session.
     Deleted,
-}
-
-/// Which items of a mailbox a client sees.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Shown {
-    /// All.
-    All,
-    /// Those at these positions in [`Contents::items`], ascending.
-    Positions(Box<[u32]>),
 }
 
 /// The frozen list with this session's deletion marks.
@@ -151,11 +145,16 @@ impl Maildrop {
         uidl.ok_or(LookupError::NoSuchMessage)
     }
 
-    /// The first message from this number on that is not deleted.
-    pub fn next_from(&self, number: MsgNo) -> Option<(MsgNo, &Item)> {
-        (number.position()..self.length())
-            .filter_map(MsgNo::at)
-            .find_map(|number| Some((number, self.lookup(number).ok()?)))
+    /// The messages from this number on that are not deleted.
+    pub fn messages_from(&self, number: MsgNo) -> impl Iterator<Item = (MsgNo, &Item)> {
+        let places = self.places_from(number);
+        places.filter_map(|(number, place)| Some((number, self.contents.items.get(place)?)))
+    }
+
+    /// The unique-ids of the messages from this number on that are not deleted.
+    pub fn uidls_from(&self, number: MsgNo) -> impl Iterator<Item = (MsgNo, Uidl)> {
+        let places = self.places_from(number);
+        places.filter_map(|(number, place)| Some((number, self.contents.uidl(place)?)))
     }
 
     /// Marks a message deleted. Nothing happens upstream.
@@ -180,15 +179,23 @@ impl Maildrop {
     pub fn undelete_all(&mut self) {
         self.deleted = Vec::new();
         self.count = u32::try_from(self.length()).unwrap_or(u32::MAX);
-        self.octets = self.items().map(|item| u64::from(item.size)).sum();
+        self.octets = self
+            .runs_from(0)
+            .map(|places| self.contents.octets(places))
+            .sum();
     }
 
     /// The messages marked deleted, by ascending number.
     pub fn deleted(&self) -> impl Iterator<Item = &Item> {
-        let items = self.items().enumerate();
-        items
-            .filter(|(position, _)| self.is_deleted(*position))
-            .map(|(_, item)| item)
+        let words = self.deleted.iter().enumerate();
+        let marked = words.filter(|(_, word)| **word != 0);
+        marked
+            .flat_map(|(at, word)| {
+                (0..64)
+                    .filter(move |bit| word >> bit & 1 == 1)
+                    .map(move |bit| 64 * at + bit)
+            })
+            .filter_map(|position| self.item(position))
     }
 
     /// Whether any message is marked deleted.
@@ -199,12 +206,8 @@ impl Maildrop {
     fn length(&self) -> usize {
         match &self.shown {
             Shown::All => self.contents.items.len(),
-            Shown::Positions(positions) => positions.len(),
+            Shown::Part(runs) => runs.len(),
         }
-    }
-
-    fn items(&self) -> impl Iterator<Item = &Item> {
-        (0..self.length()).filter_map(|position| self.item(position))
     }
 
     fn item(&self, position: usize) -> Option<&Item> {
@@ -214,9 +217,28 @@ impl Maildrop {
     fn place_in_contents(&self, position: usize) -> Option<usize> {
         match &self.shown {
             Shown::All => Some(position),
-            // u32 to usize: the bridge runs on 32 bits and more.
-            Shown::Positions(positions) => positions.get(position).map(|place| *place as usize),
+            Shown::Part(runs) => runs.get(position),
         }
+    }
+
+    /// Where the messages from this position of the list on stand in the contents.
+    fn runs_from(&self, position: usize) -> impl Iterator<Item = Range<usize>> {
+        let (all, runs) = match &self.shown {
+            Shown::All => (Some(position..self.length()), None),
+            Shown::Part(runs) => (None, Some(runs.from(position))),
+        };
+        all.into_iter().chain(runs.into_iter().flatten())
+    }
+
+    /// Of each message from this number on that is not deleted: its number, and where it stands in the contents. Walks along the runs,
+    /// where looking for one message after the other would search them each time.
+    fn places_from(&self, number: MsgNo) -> impl Iterator<Item = (MsgNo, usize)> {
+        let start = number.position();
+        let places = self.runs_from(start).flatten();
+        (start..)
+            .zip(places)
+            .filter(|(position, _)| !self.is_deleted(*position))
+            .filter_map(|(position, place)| Some((MsgNo::at(position)?, place)))
     }
 
     fn is_deleted(&self, position: usize) -> bool {

@@ -27,14 +27,14 @@ impl Uidl {
             return None;
         }
         let mut uidl = Self::empty();
-        uidl.append(text);
+        uidl.append(text.as_bytes());
         Some(uidl)
     }
 
     /// The unique-id with this ASCII text behind it. What does not fit is left out; formats leave room.
     #[must_use]
     pub fn with_suffix(mut self, suffix: &str) -> Self {
-        self.append(suffix);
+        self.append(suffix.as_bytes());
         self
     }
 
@@ -53,17 +53,23 @@ impl Uidl {
 
     /// Appends ASCII text. What does not fit is left out; `Format::parse` has
     /// made sure that everything fits.
-    fn append(&mut self, text: &str) {
+    fn append(&mut self, text: &[u8]) {
         let room = &mut self.octets[self.length..];
         let taken = text.len().min(room.len());
-        room[..taken].copy_from_slice(&text.as_bytes()[..taken]);
+        room[..taken].copy_from_slice(&text[..taken]);
         self.length += taken;
+    }
+}
+
+impl AsRef<[u8]> for Uidl {
+    fn as_ref(&self) -> &[u8] {
+        &self.octets[..self.length]
     }
 }
 
 impl fmt::Write for Uidl {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        self.append(text);
+        self.append(text.as_bytes());
         Ok(())
     }
 }

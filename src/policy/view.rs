@@ -2,8 +2,11 @@
 //!
 //! Must not know: how the list is made, POP3.
 
+use std::iter;
+use std::ops::Range;
+
 use super::Marks;
-use crate::maildrop::{Contents, Item, Seq, SeqSet, Shown};
+use crate::maildrop::{Contents, Item, Runs, Seq, SeqSet, Shown};
 
 /// Which messages are listed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -134,24 +137,62 @@ pub fn show(
     }
     let last = if recent { Some(RECENT) } else { view.last };
     let oldest = last.map(|last| now.saturating_sub(last));
-    // Items and ranges both ascend: one pass.
-    let mut hidden: Vec<_> = hidden.iter().map(|set| set.ranges().peekable()).collect();
-    let mut is_hidden = |seq: Seq| {
-        hidden.iter_mut().any(|ranges| {
-            while ranges.next_if(|(_, last)| *last < seq).is_some() {}
-            ranges.peek().is_some_and(|(first, _)| *first <= seq)
-        })
-    };
-    let items = (0_u32..).zip(&contents.items);
-    let positions: Box<[u32]> = items
-        .filter(|(_, item)| !is_hidden(item.seq) && view.takes(item, *enrolment, oldest))
-        .map(|(position, _)| position)
-        .take(most)
-        .collect();
-    if positions.len() == contents.items.len() {
+    let looks = recent || !view.takes_all();
+    let mut runs = Runs::default();
+    for stretch in not_in(&hidden, contents) {
+        let room = most - runs.len();
+        if room == 0 {
+            break;
+        }
+        if !looks {
+            let end = stretch.end.min(stretch.start.saturating_add(room));
+            runs.push(stretch.start..end);
+            continue;
+        }
+        let items = contents.items.get(stretch.clone()).unwrap_or_default();
+        let taken = stretch
+            .zip(items)
+            .filter(|(_, item)| view.takes(item, *enrolment, oldest));
+        for (position, _) in taken.take(room) {
+            runs.push(position..position + 1);
+        }
+    }
+    if runs.len() == contents.items.len() {
         return Shown::All;
     }
-    Shown::Positions(positions)
+    runs.shrink_to_fit();
+    Shown::Part(runs)
+}
+
+/// The positions of what is in none of the sets, in ascending stretches. As quick as there are few ranges, however many messages there are.
+fn not_in(sets: &[&SeqSet], contents: &Contents) -> impl Iterator<Item = Range<usize>> {
+    let mut ranges = ascending(sets);
+    let mut next = Some(0);
+    iter::from_fn(move || {
+        loop {
+            let start = next?;
+            let Some((first, last)) = ranges.next() else {
+                next = None;
+                return Some(start..contents.items.len());
+            };
+            let end = contents.seek(start, first);
+            next = last.next().map(|after| contents.seek(end, after));
+            if start < end {
+                return Some(start..end);
+            }
+        }
+    })
+}
+
+/// The ranges of all sets by where they begin; those of different sets may overlap.
+fn ascending(sets: &[&SeqSet]) -> impl Iterator<Item = (Seq, Seq)> {
+    let mut sets: Vec<_> = sets.iter().map(|set| set.ranges().peekable()).collect();
+    iter::from_fn(move || {
+        let heads = sets
+            .iter_mut()
+            .filter_map(|ranges| Some((*ranges.peek()?, ranges)));
+        heads.min_by_key(|(range, _)| *range)?.1.next()
+    })
 }
 
 #[cfg(test)]

@@ -106,6 +106,11 @@ pub(super) fn line(text: fmt::Arguments<'_>, out: &mut Vec<u8>) {
     out.extend_from_slice(b"\r\n");
 }
 
+/// A number of a list. Not by `format_args!`, because there may be 100,000 of them.
+pub(super) fn number(number: u32, out: &mut Vec<u8>) {
+    out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
+}
+
 /// The end of a multi-line answer.
 pub(super) fn end(out: &mut Vec<u8>) {
     out.extend_from_slice(b".\r\n");

@@ -236,12 +236,9 @@ impl Session {
             State::Transaction(state) => state.maildrop(),
             _ => None,
         };
-        let mut from = number.next();
-        std::iter::from_fn(move || {
-            let (number, item) = maildrop?.next_from(from?)?;
-            from = number.next();
-            Some(*item)
-        })
+        let behind = maildrop.zip(number.next());
+        let items = behind.map(|(maildrop, next)| maildrop.messages_from(next));
+        items.into_iter().flatten().map(|(_, item)| *item)
     }
 
     /// The first line of the answer to RETR or TOP. The text follows through

@@ -99,21 +99,19 @@ impl Transaction {
             return false;
         };
         let full = out.len() + PORTION;
-        while out.len() < full {
-            let found = listing.next.and_then(|next| maildrop.next_from(next));
-            let Some((number, message)) = found else {
-                response::end(out);
-                self.listing = None;
-                return false;
-            };
-            if !listing.unique_ids {
-                response::line(format_args!("{number} {}", message.size), out);
-            } else if let Ok(uidl) = maildrop.uidl(number) {
-                response::line(format_args!("{number} {uidl}"), out);
-            }
-            listing.next = number.get().checked_add(1).and_then(MsgNo::new);
+        listing.next = listing.next.and_then(|next| match listing.unique_ids {
+            true => portion(maildrop.uidls_from(next), full, out, |uidl, out| {
+                out.extend_from_slice(uidl.as_ref());
+            }),
+            false => portion(maildrop.messages_from(next), full, out, |message, out| {
+                response::number(message.size, out);
+            }),
+        });
+        if listing.next.is_none() {
+            response::end(out);
+            self.listing = None;
         }
-        true
+        self.listing.is_some()
     }
 
     fn query(&mut self, query: Query, out: &mut Vec<u8>) -> Result<Action, Refusal> {
@@ -171,6 +169,25 @@ impl Transaction {
             }
         }
     }
+}
+
+/// Writes rows of a listing until there is enough; gives the first one that was not written.
+fn portion<T>(
+    rows: impl Iterator<Item = (MsgNo, T)>,
+    full: usize,
+    out: &mut Vec<u8>,
+    write: impl Fn(T, &mut Vec<u8>),
+) -> Option<MsgNo> {
+    for (number, value) in rows {
+        if out.len() >= full {
+            return Some(number);
+        }
+        response::number(number.get(), out);
+        out.push(b' ');
+        write(value, out);
+        out.extend_from_slice(b"\r\n");
+    }
+    None
 }
 
 fn body(maildrop: &Maildrop, number: MsgNo, lines: Option<u32>) -> Result<Action, Refusal> {

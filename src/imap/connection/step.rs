@@ -58,7 +58,12 @@ impl Connection {
 
     /// Whether the folder was opened after this moment: then everything is seen on this connection that was there at that moment. Of what
     /// comes later a server need not tell before it is asked.
-    pub fn has_opened(&self, folder: &str, uid_validity: UidValidity, since: std::time::Instant) -> bool {
+    pub fn has_opened(
+        &self,
+        folder: &str,
+        uid_validity: UidValidity,
+        since: std::time::Instant,
+    ) -> bool {
         let is_open = self.selected().is_some_and(|(name, selected)| {
             name == folder && selected.uid_validity == uid_validity
         });

@@ -1,5 +1,7 @@
 //! Several folders as one list.
 
+use proptest::prelude::*;
+
 use super::*;
 use crate::maildrop::tests::{place, register};
 
@@ -70,4 +72,24 @@ fn memory_is_counted_with_the_registers() {
     let contents = Contents::new(vec![folder("INBOX", &many)]);
     let bytes = contents.heap_bytes();
     assert!((56_000..60_000).contains(&bytes), "{bytes}");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn sums_and_places_are_those_of_a_plain_loop(
+        numbers in proptest::collection::btree_set(1_u32..400, 0..300),
+        (start, end) in (0_usize..320, 0_usize..320),
+        number in 1_u32..420,
+    ) {
+        let messages: Vec<_> = numbers.iter().map(|n| (*n, *n, u32::MAX - n)).collect();
+        let contents = Contents::new(vec![folder("INBOX", &messages)]);
+        let items = contents.items.iter().take(end).skip(start);
+        let sum: u64 = items.map(|item| u64::from(item.size)).sum();
+        prop_assert_eq!(contents.octets(start..end), sum);
+        let start = start.min(numbers.len());
+        let before = contents.items.iter().skip(start).filter(|item| item.seq.get() < number).count();
+        prop_assert_eq!(contents.seek(start, Seq::new(number).unwrap()), start + before);
+    }
 }

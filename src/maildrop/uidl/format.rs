@@ -124,7 +124,7 @@ impl Format {
         let mut uidl = Uidl::empty();
         for part in self.parts.iter() {
             match part {
-                Part::Literal(text) => uidl.append(text),
+                Part::Literal(text) => uidl.append(text.as_bytes()),
                 Part::Field(field, radix) => {
                     let value = match field {
                         Field::Uid => u64::from(uid.get()),
@@ -207,7 +207,10 @@ impl Radix {
         use fmt::Write;
         // `Uidl::write_str` has no way to fail.
         let _ = match self {
-            Radix::Decimal => write!(uidl, "{value}"),
+            Radix::Decimal => {
+                uidl.append(itoa::Buffer::new().format(value).as_bytes());
+                Ok(())
+            }
             Radix::Hex => write!(uidl, "{value:x}"),
             Radix::PaddedHex(width) => write!(uidl, "{value:0width$x}"),
         };

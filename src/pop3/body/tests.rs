@@ -177,6 +177,24 @@ proptest! {
     }
 
     #[test]
+    fn what_is_odd_in_a_long_message_is_found_wherever_it_stands(
+        lines in proptest::collection::vec(60_usize..90, 40..80),
+        odd in proptest::collection::vec((any::<proptest::sample::Index>(), 0_usize..6), 0..6),
+        cut in any::<proptest::sample::Index>(),
+        top in proptest::option::of(0_u32..90),
+    ) {
+        let mut message: Vec<u8> =
+            lines.into_iter().flat_map(|line| [&vec![b'x'; line][..], b"\r\n"].concat()).collect();
+        for (place, kind) in odd {
+            let at = place.index(message.len());
+            let odd = [&b"\n"[..], b"\r\n.", b"\n.", b".", b"\r", b"\n\n..\r\n.\r\n"][kind];
+            message.splice(at..at, odd.iter().copied());
+        }
+        let (start, end) = message.split_at(cut.index(message.len()));
+        prop_assert_eq!(encode(top, [start, end]), reference(top, &message));
+    }
+
+    #[test]
     fn a_client_gets_back_the_message_with_its_line_ends_repaired(message in message()) {
         let mut repaired = Vec::new();
         for &octet in &message {
