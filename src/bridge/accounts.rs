@@ -249,7 +249,9 @@ impl Accounts {
             sweeps = rested && overdue;
         }
         if sweeps {
-            self.swept.insert(account.mailbox, ()).await;
+            // Of sessions that end at the same time one sees to it.
+            let entry = self.swept.entry(account.mailbox).or_insert(()).await;
+            sweeps = entry.is_fresh();
         }
         sweeps.then_some(Care::Sweep)
     }

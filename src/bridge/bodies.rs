@@ -17,7 +17,7 @@ use moka::policy::EvictionPolicy;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 pub(super) use errand::{Errand, Wish};
-pub(super) use slot::Slot;
+pub(super) use slot::{Claim, Slot, Unfilled};
 
 use crate::config::Limits;
 use crate::imap::Part;
@@ -121,22 +121,23 @@ impl Bodies {
         ahead.try_acquire_many_owned(pieces).ok()
     }
 
-    /// The message's slot, and whether it is new: then whoever has it sees to it that it is filled.
-    pub(super) async fn slot(&self, key: Key, size: u32) -> (Arc<Slot>, bool) {
+    /// A claim on the message's slot; where the slot is new, with the duty to see to it that it is filled.
+    pub(super) async fn slot(&self, key: Key, size: u32) -> (Claim, Option<Unfilled>) {
         let reckoned = key.kind.octets(size).saturating_add(OVERHEAD);
         let new = || Arc::new(Slot::new(reckoned, Arc::clone(&self.metrics)));
-        let Some(kept) = &self.kept else {
-            return (new(), true);
-        };
-        if let Some(slot) = kept.get(&key).await {
-            if !slot.has_failed() {
-                return (slot, false);
+        let slot = match &self.kept {
+            None => new(),
+            Some(kept) => {
+                let known = kept.get(&key).await;
+                if known.is_some_and(|slot| slot.has_failed()) {
+                    kept.invalidate(&key).await;
+                }
+                let entry = kept.entry(key).or_insert_with(async { new() });
+                entry.await.into_value()
             }
-            kept.invalidate(&key).await;
-        }
-        let entry = kept.entry(key).or_insert_with(async { new() }).await;
-        let is_new = entry.is_fresh();
-        (entry.into_value(), is_new)
+        };
+        let unfilled = slot.take_duty().then(|| Unfilled::new(Arc::clone(&slot)));
+        (Claim::new(slot), unfilled)
     }
 
     /// The whole message, if it is here already.
@@ -147,7 +148,7 @@ impl Bodies {
         slot.now()
     }
 
-    /// The message could not be had: whoever wants it next tries again.
+    /// The message could not be had, or is not as long as it was thought: whoever wants it next fetches it again.
     async fn forget(&self, key: &Key) {
         if let Some(kept) = &self.kept {
             kept.invalidate(key).await;

@@ -113,6 +113,33 @@ fn headers_in_order_come_together_too() {
 }
 
 #[test]
+fn headers_come_together_whatever_the_length_of_their_messages() {
+    let peer = Peer::with_mailbox(mailbox(&[900, 300_000, 900, 300_000, 900, 900])).start();
+    let bridge = before(&peer, "");
+    let mut pop3 = bridge.pop3_as("user@example.com");
+    for n in 1..=6 {
+        let header = pop3.multi(&format!("TOP {n} 0"));
+        assert!(wire(&peer, n).starts_with(&header) && header.ends_with(b"\r\n\r\n"));
+    }
+    let all = fetches(&peer);
+    let sets: Vec<&str> = all.iter().filter_map(|one| one.split(' ').nth(2)).collect();
+    assert_eq!(sets, ["1", "2:6"], "{all:?}");
+}
+
+#[test]
+fn a_cache_in_which_nothing_has_room_is_no_hindrance() {
+    let peer = Peer::with_mail(MESSAGES).start();
+    let bridge = before(&peer, "body_cache = \"1B\"");
+    for name in ["user@example.com", "user@example.com/desk"] {
+        let mut pop3 = bridge.pop3_as(name);
+        fetch_all(&mut pop3, &peer);
+        pop3.quit();
+    }
+    let all = fetches(&peer);
+    assert!(all.len() <= 2 * 10, "{all:?}");
+}
+
+#[test]
 fn headers_that_came_ahead_are_not_given_for_messages() {
     for limits in ["", NO_CACHE] {
         let peer = Peer::with_mail(8).start();

@@ -132,6 +132,44 @@ fn exchanges_notice_is_not_kept_for_a_message() {
 }
 
 #[test]
+fn what_is_much_longer_than_listed_is_given_and_not_kept() {
+    // The cache is measured by what is listed: an upstream that lists little and gives much would fill the memory.
+    let peer = Peer::with_mail(10)
+        .on("UID FETCH", |conn, cmd| {
+            if cmd.has("BODY.PEEK[") || !cmd.has("RFC822.SIZE") {
+                return Flow::Default;
+            }
+            for n in 1..=10 {
+                conn.line(&format!(
+                    "* {n} FETCH (UID {n} RFC822.SIZE 20 INTERNALDATE \"01-Jan-2024 00:{n:02}:00 +0000\")"
+                ));
+            }
+            conn.ok(cmd);
+            Flow::Done
+        })
+        .start();
+    for uid in 1..=10 {
+        let mut inner = peer.mailbox().lock();
+        inner.mail[uid - 1]
+            .raw
+            .extend(b"more than that\r\n".repeat(100));
+    }
+    let bridge = before(&peer, "");
+    for name in ["user@example.com", "user@example.com/desk"] {
+        let mut pop3 = bridge.pop3_as(name);
+        fetch_all(&mut pop3, &peer);
+        pop3.quit();
+    }
+    let kept = bridge.metric("popbridge_body_cache_entries", &[]);
+    let fetched = bridge.metric("popbridge_body_fetched_bytes_total", &[]);
+    assert_eq!(kept, 0.0);
+    assert!(
+        fetched >= 2.0 * 10.0 * 1_600.0,
+        "{fetched} octets: each client's own"
+    );
+}
+
+#[test]
 fn what_a_phone_removes_meanwhile_is_refused_alone() {
     let dovecot = Dovecot::start();
     let mail = dovecot.maildir("ann");

@@ -4,8 +4,10 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use bytes::Bytes;
+use tokio::time::timeout;
 use tracing::{Instrument as _, debug};
 
 use super::super::account::Account;
@@ -14,25 +16,21 @@ use super::super::placeholder;
 use super::super::pool::{Lease, Purpose};
 use super::super::reading;
 use super::super::trouble::Trouble;
-use super::{Key, Kind, Slot};
-use crate::imap::{Target, Wanted};
+use super::{Key, Kind, Unfilled};
+use crate::imap::{Error, Target, Wanted};
 use crate::maildrop::{Place, Uid};
 
 /// So much that nobody wants any more is read to keep the connection, in octets; beyond that a new one is cheaper.
 const DRAIN: u64 = 256 * 1024;
 
+/// The longest that an errand may take: whoever waits for it has given up long ago.
+const LONGEST: Duration = Duration::from_secs(120);
+
 /// A message that is to be fetched.
 pub(in super::super) struct Wish {
     pub(in super::super) key: Key,
     pub(in super::super) target: Target,
-    pub(in super::super) slot: Arc<Slot>,
-}
-
-impl Wish {
-    /// Whether a session waits for it or will ask for it. `kept`: whether one of those who have the slot is the cache.
-    fn is_wanted(&self, kept: bool) -> bool {
-        Arc::strong_count(&self.slot) > 1 + usize::from(kept)
-    }
+    pub(in super::super) slot: Unfilled,
 }
 
 /// See the module.
@@ -47,7 +45,7 @@ pub(in super::super) struct Errand {
 }
 
 impl Errand {
-    /// Goes on its way. Every slot is filled sooner or later, whatever happens.
+    /// Goes on its way. Every slot is filled in the end, whatever happens.
     pub(in super::super) fn go(self, accounts: Arc<Accounts>) {
         let errand = UnderWay {
             errand: self,
@@ -73,14 +71,14 @@ impl Errand {
     }
 
     /// Whether nobody waits for the rest, and there is too much of it to be read for the connection's sake.
-    fn is_abandoned(&self, kept: bool) -> bool {
-        let rest = self.wishes.values();
-        let octets: u64 = rest.map(|wish| u64::from(wish.target.size)).sum();
-        octets > DRAIN && self.is_unwanted(kept)
+    fn is_abandoned(&self) -> bool {
+        let rest = self.wishes.values().map(|wish| wish.target.size);
+        let octets: u64 = rest.map(|size| u64::from(self.kind.octets(size))).sum();
+        octets > DRAIN && self.is_unwanted()
     }
 
-    fn is_unwanted(&self, kept: bool) -> bool {
-        !self.wishes.values().any(|wish| wish.is_wanted(kept))
+    fn is_unwanted(&self) -> bool {
+        !self.wishes.values().any(|wish| wish.slot.is_claimed())
     }
 }
 
@@ -100,7 +98,9 @@ struct UnderWay {
 
 impl UnderWay {
     async fn run(mut self) {
-        if let Err(trouble) = self.fetch().await {
+        let fetched = timeout(LONGEST, self.fetch()).await;
+        let fetched = fetched.unwrap_or(Err(Error::Timeout("fetch messages").into()));
+        if let Err(trouble) = fetched {
             // Whoever waits for one of them asks for it directly and hears more.
             debug!(%trouble, "messages could not be fetched together");
         }
@@ -114,20 +114,22 @@ impl UnderWay {
         let (account, place) = (&self.errand.account, &self.errand.place);
         let folder = Some(place.folder.as_str());
         let mut lease = pool.take(account, Purpose::Bodies, folder).await?;
-        let kept = self.accounts.bodies.keeps();
         loop {
-            if self.errand.is_unwanted(kept) {
+            if self.errand.is_unwanted() {
                 pool.give_back(lease);
                 return Ok(());
             }
-            match fetch(&mut self.errand, &mut lease, kept).await {
+            match fetch(&mut self.errand, &mut lease, &self.accounts).await {
                 Err(trouble) if trouble.is_lost_connection() && !lease.is_fresh => {
                     pool.renew(&self.errand.account, &mut lease).await?;
                 }
                 done => {
                     // One that is in the middle of a command is closed.
                     pool.give_back(lease);
-                    return done;
+                    if let Some((wish, octets)) = done? {
+                        wish.slot.fill(Some(octets));
+                    }
+                    return Ok(());
                 }
             }
         }
@@ -135,24 +137,27 @@ impl UnderWay {
 }
 
 impl Drop for UnderWay {
-    /// Also after a panic: nobody waits for ever.
+    /// What was not fetched is given up with the wishes.
     fn drop(&mut self) {
         if std::thread::panicking() {
             self.accounts.metrics.session_panicked();
         }
-        for wish in self.errand.wishes.values() {
-            wish.slot.fill(None);
-        }
     }
 }
 
-async fn fetch(errand: &mut Errand, lease: &mut Lease, kept: bool) -> Result<(), Trouble> {
+/// Gives the last message, which is to be given out when the connection is: whoever has it may ask for the next one at once.
+async fn fetch(
+    errand: &mut Errand,
+    lease: &mut Lease,
+    accounts: &Accounts,
+) -> Result<Option<(Wish, Bytes)>, Trouble> {
     let targets = errand.targets();
     let missing = reading::open(lease, &errand.place, &targets, errand.listed_at).await?;
     let mut wanted = errand.wanted();
     wanted.retain(|one| !missing.contains(&one.uid));
+    let mut last = None;
     if wanted.is_empty() {
-        return Ok(());
+        return Ok(last);
     }
     let mut bodies = lease.begin_bodies(wanted, errand.kind.part()).await?;
     while let Some(fetched) = bodies.next().await? {
@@ -160,7 +165,7 @@ async fn fetch(errand: &mut Errand, lease: &mut Lease, kept: bool) -> Result<(),
             continue;
         };
         let size = wish.target.size;
-        let is_message = |octets: &bytes::Bytes| {
+        let is_message = |octets: &Bytes| {
             errand.kind == Kind::Header
                 || octets.len() as u64 == u64::from(size)
                 || !placeholder::is_one(octets)
@@ -169,11 +174,19 @@ async fn fetch(errand: &mut Errand, lease: &mut Lease, kept: bool) -> Result<(),
             // Asked for directly, which tells what is wrong with it.
             continue;
         };
-        wish.slot.fill(Some(octets));
-        errand.wishes.remove(&fetched.uid);
-        if errand.is_abandoned(kept) {
-            return Ok(());
+        if !wish.slot.suits(octets.len()) {
+            // Those who wait have it all the same.
+            accounts.bodies.forget(&wish.key).await;
+        }
+        if let Some(wish) = errand.wishes.remove(&fetched.uid) {
+            match errand.wishes.is_empty() {
+                true => last = Some((wish, octets)),
+                false => wish.slot.fill(Some(octets)),
+            }
+        }
+        if errand.is_abandoned() {
+            break;
         }
     }
-    Ok(())
+    Ok(last)
 }

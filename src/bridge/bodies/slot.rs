@@ -2,8 +2,9 @@
 //!
 //! Must not know: which message it is, who fetches it.
 
+use std::ops::Deref;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use tokio::sync::SetOnce;
@@ -16,6 +17,10 @@ pub(in super::super) struct Slot {
     octets: SetOnce<Option<Bytes>>,
     /// Somebody has had it.
     taken: AtomicBool,
+    /// Somebody has taken it upon himself to fill it.
+    seen: AtomicBool,
+    /// How many sessions wait for it or will ask for it.
+    claims: AtomicUsize,
     /// What it is thought to take, in octets.
     reckoned: u32,
     metrics: Arc<Metrics>,
@@ -26,6 +31,8 @@ impl Slot {
         Self {
             octets: SetOnce::new(),
             taken: AtomicBool::new(false),
+            seen: AtomicBool::new(false),
+            claims: AtomicUsize::new(0),
             reckoned,
             metrics,
         }
@@ -34,6 +41,22 @@ impl Slot {
     /// What it is thought to take, in octets, before it is here.
     pub(super) fn reckoned(&self) -> u32 {
         self.reckoned
+    }
+
+    /// Whether so many octets are about as many as were thought of, so that the message may be kept.
+    pub(super) fn suits(&self, octets: usize) -> bool {
+        octets as u64 <= u64::from(self.reckoned) + u64::from(self.reckoned / 4)
+    }
+
+    /// Whether it falls to who asks to have it filled: to the first one, which need not be the one who made it, as that may have been
+    /// dropped in between.
+    pub(super) fn take_duty(&self) -> bool {
+        !self.seen.swap(true, Ordering::AcqRel)
+    }
+
+    /// Whether a session waits for it or will ask for it.
+    pub(super) fn is_claimed(&self) -> bool {
+        self.claims.load(Ordering::Acquire) > 0
     }
 
     /// It is here, or cannot be had. What is said first counts.
@@ -84,5 +107,53 @@ impl Drop for Slot {
         {
             self.metrics.body_unsent(octets.len() as u64);
         }
+    }
+}
+
+/// A session's interest in a slot: while there is none, nobody need fetch it.
+pub(in super::super) struct Claim(Arc<Slot>);
+
+impl Claim {
+    pub(in super::super) fn new(slot: Arc<Slot>) -> Self {
+        slot.claims.fetch_add(1, Ordering::AcqRel);
+        Self(slot)
+    }
+}
+
+impl Deref for Claim {
+    type Target = Slot;
+
+    fn deref(&self) -> &Slot {
+        &self.0
+    }
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        self.0.claims.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+/// A slot that somebody has to fill: should it be forgotten on the way there, nobody waits for it for ever.
+pub(in super::super) struct Unfilled(Arc<Slot>);
+
+impl Unfilled {
+    pub(in super::super) fn new(slot: Arc<Slot>) -> Self {
+        Self(slot)
+    }
+}
+
+impl Deref for Unfilled {
+    type Target = Slot;
+
+    fn deref(&self) -> &Slot {
+        &self.0
+    }
+}
+
+impl Drop for Unfilled {
+    fn drop(&mut self) {
+        // Where it was filled this changes nothing.
+        self.0.fill(None);
     }
 }

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
 
-use super::super::bodies::{Errand, Key, Kind, LONGEST, Slot, Wish};
+use super::super::bodies::{Claim, Errand, Key, Kind, LONGEST, Unfilled, Wish};
 use super::super::reading;
 use super::Mailbox;
 use crate::imap::Part;
@@ -36,7 +36,7 @@ pub(super) struct Ahead {
 
 struct Next {
     seq: Seq,
-    slot: Arc<Slot>,
+    slot: Claim,
     /// Its share of what may be fetched ahead.
     _room: Option<OwnedSemaphorePermit>,
 }
@@ -80,7 +80,7 @@ impl Run {
 impl Ahead {
     /// A message is asked for, which `next` follows. Gives its slot where it was sent for; what comes before it in the maildrop was passed
     /// over.
-    fn asked(&mut self, kind: Kind, seq: Seq, next: Option<Seq>) -> Option<Arc<Slot>> {
+    fn asked(&mut self, kind: Kind, seq: Seq, next: Option<Seq>) -> Option<Claim> {
         if self.run.kind != Some(kind) {
             // Headers are not what who asks for messages wants.
             self.queue.clear();
@@ -129,7 +129,7 @@ impl Mailbox {
         let mut following = following.peekable();
         let next = following.peek().map(|next| next.seq);
         let queued = self.ahead.asked(kind, item.seq, next);
-        if item.size > LONGEST {
+        if kind.octets(item.size) > LONGEST {
             return self.ready(item).await;
         }
         let mut wishes = Vec::new();
@@ -142,10 +142,8 @@ impl Mailbox {
                     lookup(BodyLookup::Hit);
                     return Some(whole);
                 }
-                let (slot, is_new) = self.slot(item, kind).await;
-                if is_new {
-                    wishes.push((*item, Arc::clone(&slot)));
-                }
+                let (slot, unfilled) = self.slot(item, kind).await;
+                wishes.extend(unfilled.map(|unfilled| (*item, unfilled)));
                 slot
             }
         };
@@ -183,7 +181,7 @@ impl Mailbox {
         item: &Item,
         kind: Kind,
         following: impl Iterator<Item = Item>,
-        wishes: &mut Vec<(Item, Arc<Slot>)>,
+        wishes: &mut Vec<(Item, Unfilled)>,
     ) {
         let more = self.ahead.run.more(self.ahead.queue.len());
         if more == 0 {
@@ -193,17 +191,16 @@ impl Mailbox {
         let mut octets = 0;
         let behind = following.skip_while(|next| next.seq <= last);
         for next in behind.take(more) {
-            octets += u64::from(kind.octets(next.size));
-            if next.size > LONGEST || next.place != item.place || octets > MOST_OCTETS {
+            let reckoned = kind.octets(next.size);
+            octets += u64::from(reckoned);
+            if reckoned > LONGEST || next.place != item.place || octets > MOST_OCTETS {
                 break;
             }
-            let Some(room) = self.accounts.bodies.room(kind.octets(next.size)) else {
+            let Some(room) = self.accounts.bodies.room(reckoned) else {
                 break;
             };
-            let (slot, is_new) = self.slot(&next, kind).await;
-            if is_new {
-                wishes.push((next, Arc::clone(&slot)));
-            }
+            let (slot, unfilled) = self.slot(&next, kind).await;
+            wishes.extend(unfilled.map(|unfilled| (next, unfilled)));
             self.ahead.queue.push_back(Next {
                 seq: next.seq,
                 slot,
@@ -213,7 +210,7 @@ impl Mailbox {
         self.ahead.run.grow();
     }
 
-    async fn slot(&mut self, item: &Item, kind: Kind) -> (Arc<Slot>, bool) {
+    async fn slot(&mut self, item: &Item, kind: Kind) -> (Claim, Option<Unfilled>) {
         let key = self.key(item, kind);
         self.accounts.bodies.slot(key, item.size).await
     }
@@ -227,14 +224,13 @@ impl Mailbox {
     }
 
     /// Has these messages, which are all of one folder, fetched.
-    fn fetch(&self, kind: Kind, wishes: Vec<(Item, Arc<Slot>)>) {
+    fn fetch(&self, kind: Kind, wishes: Vec<(Item, Unfilled)>) {
         let Some(known) = self.known.as_deref() else {
             return;
         };
         let mut errand = None;
         for (item, slot) in wishes {
             let Some((place, target)) = reading::whereabouts(known, &item) else {
-                slot.fill(None);
                 continue;
             };
             let key = self.key(&item, kind);
@@ -255,6 +251,7 @@ impl Mailbox {
 
 #[cfg(test)]
 mod tests {
+    use super::super::super::bodies::Slot;
     use super::*;
     use crate::metrics::Metrics;
 
@@ -267,7 +264,7 @@ mod tests {
         let metrics = Arc::new(Metrics::new());
         ahead.queue.extend(numbers.map(|number| Next {
             seq: seq(number),
-            slot: Arc::new(Slot::new(1, Arc::clone(&metrics))),
+            slot: Claim::new(Arc::new(Slot::new(1, Arc::clone(&metrics)))),
             _room: None,
         }));
         ahead.run.grow();
