@@ -33,9 +33,10 @@ const GATE_IDLE: Duration = Duration::from_secs(3600);
 /// across the internet takes a few minutes.
 const TURN: Duration = Duration::from_secs(15 * 60);
 
-/// What sessions share the list of: a mailbox with its upstream's name and, if it is a configured account, that one's. Two names for one
-/// upstream may have different rules.
-type Listed = (MailboxId, String, Option<String>);
+/// What sessions share the list of: a mailbox with its upstream's name and, if it is a configured account, that one's, because two names for
+/// one upstream may have different rules. And only by the same credential: the list of a session whose password is none any more is
+/// refused, whoever else lists.
+type Listed = (MailboxId, String, Option<String>, Credential);
 
 /// What came of listing.
 type Listing = Result<Arc<Known>, Trouble>;
@@ -44,7 +45,7 @@ type Listing = Result<Arc<Known>, Trouble>;
 pub(super) struct Accounts {
     pub(super) known: Cache<MailboxId, Arc<Known>>,
     gates: Cache<MailboxId, Arc<Mutex<()>>>,
-    rounds: Rounds<Listed, Credential, Listing>,
+    rounds: Rounds<Listed, Listing>,
     /// Folder names that special uses stand for, as they were when the mailbox was first listed.
     pub(super) names: Cache<MailboxId, Arc<Names>>,
     /// Mailboxes that were looked through lately.
@@ -106,17 +107,15 @@ impl Accounts {
     pub(super) async fn list(self: &Arc<Self>, account: Account) -> Listing {
         let credential = self.pool.credential(account.entrance());
         let upstream = account.upstream.name.clone();
-        let listed: Listed = (account.mailbox, upstream, account.terms.account.clone());
-        let follow = match self.rounds.join(listed, credential) {
-            Part::Leads(lead) => return self.list_now(account, Some(lead)).await,
-            Part::Follows(follow) => follow,
-        };
-        let is_mine = follow.whose == credential;
-        match follow.outcome().await {
-            Some(Ok(known)) => Ok(known),
-            Some(Err(trouble)) if is_mine => Err(trouble),
-            // What the upstream has against somebody else's password, or what led to a panic, is not for everybody.
-            _ => self.list_now(account, None).await,
+        let terms = account.terms.account.clone();
+        let listed: Listed = (account.mailbox, upstream, terms, credential);
+        match self.rounds.join(listed) {
+            Part::Leads(lead) => self.list_now(account, Some(lead)).await,
+            Part::Follows(follow) => match follow.outcome().await {
+                Some(listing) => listing,
+                // What led to a panic is not for everybody.
+                None => self.list_now(account, None).await,
+            },
         }
     }
 
@@ -124,7 +123,7 @@ impl Accounts {
     async fn list_now(
         self: &Arc<Self>,
         account: Account,
-        mut lead: Option<Lead<Listed, Credential, Listing>>,
+        mut lead: Option<Lead<Listed, Listing>>,
     ) -> Listing {
         let this = Arc::clone(self);
         self.apart(async move {

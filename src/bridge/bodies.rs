@@ -17,7 +17,7 @@ use moka::policy::EvictionPolicy;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 pub(super) use errand::{Errand, Wish};
-pub(super) use slot::{Claim, Slot, Unfilled};
+pub(super) use slot::{Claim, Outcome, Slot, Unfilled};
 
 use crate::config::Limits;
 use crate::imap::Part;
@@ -31,6 +31,10 @@ const IDLE: Duration = Duration::from_secs(15 * 60);
 pub(super) const LONGEST: u32 = 256 * 1024;
 /// What a message takes beside its octets.
 const OVERHEAD: u32 = 256;
+/// Most headers are shorter, in octets.
+const HEADER: u32 = 8 * 1024;
+/// What is longer than listed by more than this, in octets, and a quarter is asked for directly. Few headers are as long.
+const MARGIN: u32 = 16 * 1024;
 /// Read-ahead is measured in pieces of so many octets.
 const PIECE: u64 = 1024;
 
@@ -61,11 +65,17 @@ impl Kind {
 
     /// What is reckoned with for a message of this size, in octets.
     pub(super) fn octets(self, size: u32) -> u32 {
-        /// Most headers are shorter.
-        const HEADER: u32 = 8 * 1024;
         match self {
             Self::Whole => size,
             Self::Header => size.min(HEADER),
+        }
+    }
+
+    /// The most octets that are taken for one that is listed with this size, which some upstreams only estimate.
+    pub(super) fn most(self, size: u32) -> u32 {
+        match self {
+            Self::Whole => size.saturating_add(size / 4).saturating_add(MARGIN),
+            Self::Header => MARGIN,
         }
     }
 }
@@ -152,6 +162,13 @@ impl Bodies {
     async fn forget(&self, key: &Key) {
         if let Some(kept) = &self.kept {
             kept.invalidate(key).await;
+        }
+    }
+
+    /// Lets go of what nobody has asked for for long: the cache does it only when it is used. Call it every few seconds.
+    pub(super) async fn tidy(&self) {
+        if let Some(kept) = &self.kept {
+            kept.run_pending_tasks().await;
         }
     }
 

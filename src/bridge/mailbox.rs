@@ -25,7 +25,7 @@ use super::trouble::Trouble;
 use crate::imap::{Body, BodyStart, Error, Part};
 use crate::maildrop::{Item, Maildrop, SeqSet};
 
-use ahead::Ahead;
+use ahead::{Ahead, Found};
 pub(super) use source::Source;
 use suspects::Suspects;
 
@@ -49,6 +49,8 @@ pub(super) struct Mailbox {
     listed_at: Instant,
     /// Messages that are fetched before they are asked for.
     ahead: Ahead,
+    /// The message that is asked for has been waited for.
+    is_late: bool,
     /// Something that was there at the session's beginning should be gone.
     overdue: bool,
     /// Messages that could not be read lately.
@@ -74,6 +76,7 @@ impl Mailbox {
             known: None,
             listed_at: Instant::now(),
             ahead: Ahead::default(),
+            is_late: false,
             overdue: false,
             troubled: SeqSet::new(),
             suspects: Suspects::default(),
@@ -133,9 +136,17 @@ impl Mailbox {
         part: Part,
         following: impl Iterator<Item = Item>,
     ) -> Result<Source<'_>, Trouble> {
-        match self.in_memory(item, part, following).await {
-            Some(octets) => Ok(Source::InMemory(octets)),
-            None => self.direct(item, part).await.map(Source::Stream),
+        // Who has a connection already needs no other.
+        if self.connection.is_some() {
+            return self.direct(item, part).await.map(Source::Stream);
+        }
+        match self.in_memory(item, part, following).await? {
+            Found::Here(octets) => Ok(Source::InMemory(octets)),
+            Found::Nowhere => self.direct(item, part).await.map(Source::Stream),
+            Found::Late => {
+                self.is_late = true;
+                self.direct(item, part).await.map(Source::Stream)
+            }
         }
     }
 
@@ -160,8 +171,11 @@ impl Mailbox {
         let mut lease = match self.connection.take().filter(Lease::is_clean) {
             Some(lease) => lease,
             None => {
-                pool.take(account, Purpose::Bodies, Some(&place.folder))
-                    .await?
+                let purpose = match std::mem::take(&mut self.is_late) {
+                    true => Purpose::LateBodies,
+                    false => Purpose::Bodies,
+                };
+                pool.take(account, purpose, Some(&place.folder)).await?
             }
         };
         loop {
@@ -232,6 +246,7 @@ impl Mailbox {
         deleted: Vec<Item>,
         acknowledged: bool,
     ) -> Result<usize, Trouble> {
+        self.pause();
         let Some(known) = self.known.clone() else {
             return Ok(0);
         };
@@ -297,6 +312,7 @@ impl Mailbox {
 
     /// The session ends: what its client's mailbox needs is done in the background, and the upstream is told good-bye.
     pub(super) async fn close(mut self) {
+        self.pause();
         self.seat
             .leave_without_quit(&self.accounts, &self.acknowledged)
             .await;

@@ -31,6 +31,8 @@ const DOORSTEP: Duration = Duration::from_secs(2);
 pub(super) enum Purpose {
     /// Messages, which may take as long as a client likes.
     Bodies,
+    /// Messages for which somebody has waited already.
+    LateBodies,
     /// Lists, disposals and everything else that ends by itself.
     Care,
 }

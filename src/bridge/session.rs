@@ -10,7 +10,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep_until};
 use tracing::{Instrument as _, debug, info, warn};
 
 use super::mailbox::Mailbox;
@@ -24,7 +24,7 @@ use crate::pop3::{self, Action, Line, Refusal, Session, StateName};
 
 /// More characters of a user name that may be anything are not logged.
 const LOGGED_NAME: usize = 128;
-/// A client that says nothing for so long has other things to do than to fetch what comes next.
+/// A client that asks for no message for so long has other things to do than to fetch what comes next.
 const PAUSE: Duration = Duration::from_secs(10);
 /// How long a QUIT waits for the client's system to acknowledge what was sent to it.
 const ACKNOWLEDGED: Duration = Duration::from_secs(2);
@@ -40,6 +40,7 @@ pub async fn serve(bridge: Arc<Bridge>, visitor: Visitor) -> End {
         mailbox: None,
         since,
         last_line: since,
+        last_body: since,
         attempts: 0,
         answered: None,
         told_of_encryption: false,
@@ -72,6 +73,8 @@ struct Driver {
     since: Instant,
     /// When the last whole line was answered. Octets alone put no end off: one octet a minute keeps no session alive.
     last_line: Instant,
+    /// When the last message was given out.
+    last_body: Instant,
     attempts: u32,
     /// Whether the command under way was answered with success; none before its first answer, and after a mere challenge.
     answered: Option<bool>,
@@ -113,7 +116,7 @@ impl Driver {
             let more = tokio::select! {
                 more = wire.read(deadline) => more?,
                 () = told(shutdown) => return Ok(End::Shutdown),
-                () = sleep(PAUSE), if is_ahead => {
+                () = sleep_until(self.last_body + PAUSE), if is_ahead => {
                     if let Some(mailbox) = &mut self.mailbox {
                         mailbox.pause();
                     }
@@ -310,6 +313,7 @@ impl Driver {
         wire.unfinished = true;
         let retrieved = Box::pin(retrieve::retrieve(&self.session, &body, mailbox, wire)).await;
         mailbox.rest();
+        self.last_body = Instant::now();
         match retrieved? {
             Retrieved::Whole { complete } => {
                 self.answered = Some(true);

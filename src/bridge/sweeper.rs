@@ -86,6 +86,7 @@ impl Bridge {
         }
         self.locks.renew().await;
         self.accounts.pool.tidy();
+        self.accounts.bodies.tidy().await;
     }
 
     /// Forgets what nobody needs any more.

@@ -233,12 +233,28 @@ impl Maildrop {
     /// Of each message from this number on that is not deleted: its number, and where it stands in the contents. Walks along the runs,
     /// where looking for one message after the other would search them each time.
     fn places_from(&self, number: MsgNo) -> impl Iterator<Item = (MsgNo, usize)> {
-        let start = number.position();
+        let start = self.not_deleted_from(number.position());
         let places = self.runs_from(start).flatten();
         (start..)
             .zip(places)
             .filter(|(position, _)| !self.is_deleted(*position))
             .filter_map(|(position, place)| Some((MsgNo::at(position)?, place)))
+    }
+
+    /// The first position from this one on that may not be deleted, by whole words: a client that deletes from the end on has ever more
+    /// deleted ones behind it.
+    fn not_deleted_from(&self, position: usize) -> usize {
+        if !self.is_deleted(position) {
+            return position;
+        }
+        let words = self.deleted.iter().skip(position / 64 + 1);
+        let full = words.take_while(|word| **word == u64::MAX).count();
+        match self.deleted.get(position / 64) {
+            Some(word) if word >> (position % 64) == u64::MAX >> (position % 64) => {
+                (position / 64 + 1 + full) * 64
+            }
+            _ => position,
+        }
     }
 
     fn is_deleted(&self, position: usize) -> bool {

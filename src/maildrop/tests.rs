@@ -7,6 +7,21 @@ use proptest::prelude::*;
 use super::*;
 
 /// A maildrop of messages of these sizes with the UIDs 10, 20, 30 ...
+/// A client that deletes from the end on is not slowed down by what it has deleted, and sees the same as any other.
+#[test]
+fn what_is_deleted_in_long_stretches_is_passed_over() {
+    let mut maildrop = maildrop(&[1; 400]);
+    let number = |number: u32| MsgNo::new(number).unwrap();
+    for deleted in (50..=250).chain(300..=400) {
+        maildrop.delete(number(deleted)).unwrap();
+    }
+    for from in 1..=400 {
+        let left = (from..=400).find(|n| !(50..=250).contains(n) && *n < 300);
+        let found = maildrop.messages_from(number(from)).next();
+        assert_eq!(found.map(|(number, _)| number.get()), left, "from {from}");
+    }
+}
+
 pub(crate) fn maildrop(sizes: &[u32]) -> Maildrop {
     Maildrop::new(contents(sizes), Shown::All)
 }

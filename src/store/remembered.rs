@@ -6,7 +6,7 @@
 //! then everything is forgotten. Nothing is believed for longer than half a second after that was asked the last time with success, so
 //! that a bridge that cannot ask reads as if nothing were remembered.
 //!
-//! What decides about disposals is never asked here. Must not know: SQL.
+//! Which clients there are, what they have had and what is withheld is never asked here where something is disposed of. Must not know: SQL.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};

@@ -9,7 +9,7 @@ use crate::support::bridge::Options;
 use crate::support::dovecot::{Dovecot, PASSWORD as DOVECOT_PASSWORD};
 use crate::support::fake_mailbox::Mailbox;
 use crate::support::imap::Imap;
-use crate::support::imap_peer::{Flow, Peer};
+use crate::support::imap_peer::{Flow, PASSWORD, Peer, USER};
 use crate::support::mail::{on_the_wire, ordinary};
 use crate::support::pop3::Pop3;
 
@@ -167,6 +167,34 @@ fn what_is_much_longer_than_listed_is_given_and_not_kept() {
         fetched >= 2.0 * 10.0 * 1_600.0,
         "{fetched} octets: each client's own"
     );
+}
+
+#[test]
+fn an_upstream_that_lets_nobody_in_any_more_is_asked_once_for_a_message() {
+    let log_ins = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&log_ins);
+    let peer = Peer::with_mail(3)
+        .capability("IMAP4rev1 UIDPLUS")
+        .on("LOGIN", move |conn, cmd| {
+            if counted.fetch_add(1, Ordering::SeqCst) == 0 {
+                return Flow::Default;
+            }
+            conn.tagged(cmd, "NO [AUTHENTICATIONFAILED] no more");
+            Flow::Done
+        })
+        .on("UID FETCH", |conn, cmd| {
+            if !cmd.has("BODY.PEEK[]") {
+                return Flow::Default;
+            }
+            conn.close();
+            Flow::End
+        })
+        .start();
+    let bridge = before(&peer, "");
+    let mut pop3 = bridge.pop3().log_in(USER, PASSWORD);
+    assert_eq!(pop3.stat().0, 3);
+    pop3.err("RETR 1");
+    assert_eq!(log_ins.load(Ordering::SeqCst), 2);
 }
 
 #[test]

@@ -16,7 +16,7 @@ use super::super::placeholder;
 use super::super::pool::{Lease, Purpose};
 use super::super::reading;
 use super::super::trouble::Trouble;
-use super::{Key, Kind, Unfilled};
+use super::{Key, Kind, Outcome, Unfilled};
 use crate::imap::{Error, Target, Wanted};
 use crate::maildrop::{Place, Uid};
 
@@ -59,7 +59,7 @@ impl Errand {
         let mut wanted: Vec<Wanted> = wishes
             .map(|wish| Wanted {
                 uid: wish.target.uid,
-                most: most(self.kind, wish.target.size),
+                most: self.kind.most(wish.target.size) as usize,
             })
             .collect();
         wanted.sort_unstable_by_key(|one| one.uid);
@@ -68,6 +68,14 @@ impl Errand {
 
     fn targets(&self) -> Vec<Target> {
         self.wishes.values().map(|wish| wish.target).collect()
+    }
+
+    /// There is no connection: nobody need try again for the same.
+    fn refuse(&self, trouble: Trouble) -> Trouble {
+        for wish in self.wishes.values() {
+            wish.slot.fill(Outcome::Refused(trouble.clone()));
+        }
+        trouble
     }
 
     /// Whether nobody waits for the rest, and there is too much of it to be read for the connection's sake.
@@ -79,15 +87,6 @@ impl Errand {
 
     fn is_unwanted(&self) -> bool {
         !self.wishes.values().any(|wish| wish.slot.is_claimed())
-    }
-}
-
-/// The most octets that are kept of what is listed with this size, which some upstreams only estimate.
-fn most(kind: Kind, size: u32) -> usize {
-    const MARGIN: usize = 64 * 1024;
-    match kind {
-        Kind::Whole => (size as usize).saturating_add(size as usize / 4 + MARGIN),
-        Kind::Header => MARGIN,
     }
 }
 
@@ -113,7 +112,10 @@ impl UnderWay {
         let pool = &self.accounts.pool;
         let (account, place) = (&self.errand.account, &self.errand.place);
         let folder = Some(place.folder.as_str());
-        let mut lease = pool.take(account, Purpose::Bodies, folder).await?;
+        let mut lease = match pool.take(account, Purpose::Bodies, folder).await {
+            Ok(lease) => lease,
+            Err(trouble) => return Err(self.errand.refuse(trouble)),
+        };
         loop {
             if self.errand.is_unwanted() {
                 pool.give_back(lease);
@@ -121,13 +123,14 @@ impl UnderWay {
             }
             match fetch(&mut self.errand, &mut lease, &self.accounts).await {
                 Err(trouble) if trouble.is_lost_connection() && !lease.is_fresh => {
-                    pool.renew(&self.errand.account, &mut lease).await?;
+                    let renewed = pool.renew(&self.errand.account, &mut lease).await;
+                    renewed.map_err(|trouble| self.errand.refuse(trouble))?;
                 }
                 done => {
                     // One that is in the middle of a command is closed.
                     pool.give_back(lease);
                     if let Some((wish, octets)) = done? {
-                        wish.slot.fill(Some(octets));
+                        wish.slot.fill(Outcome::Here(octets));
                     }
                     return Ok(());
                 }
@@ -159,8 +162,20 @@ async fn fetch(
     if wanted.is_empty() {
         return Ok(last);
     }
+    let mut given = Vec::new();
     let mut bodies = lease.begin_bodies(wanted, errand.kind.part()).await?;
-    while let Some(fetched) = bodies.next().await? {
+    loop {
+        let fetched = match bodies.next().await {
+            Ok(Some(fetched)) => fetched,
+            Ok(None) => break,
+            Err(error) => {
+                // What such an upstream has said is not kept for others.
+                for key in &given {
+                    accounts.bodies.forget(key).await;
+                }
+                return Err(error.into());
+            }
+        };
         let Some(wish) = errand.wishes.get(&fetched.uid) else {
             continue;
         };
@@ -179,9 +194,10 @@ async fn fetch(
             accounts.bodies.forget(&wish.key).await;
         }
         if let Some(wish) = errand.wishes.remove(&fetched.uid) {
+            given.push(wish.key);
             match errand.wishes.is_empty() {
                 true => last = Some((wish, octets)),
-                false => wish.slot.fill(Some(octets)),
+                false => wish.slot.fill(Outcome::Here(octets)),
             }
         }
         if errand.is_abandoned() {

@@ -9,12 +9,12 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use bytes::Bytes;
 use tokio::sync::SetOnce;
 
+use super::super::trouble::Trouble;
 use crate::metrics::Metrics;
 
 /// See the module.
 pub(in super::super) struct Slot {
-    /// None within: it cannot be had in this way.
-    octets: SetOnce<Option<Bytes>>,
+    outcome: SetOnce<Outcome>,
     /// Somebody has had it.
     taken: AtomicBool,
     /// Somebody has taken it upon himself to fill it.
@@ -29,7 +29,7 @@ pub(in super::super) struct Slot {
 impl Slot {
     pub(in super::super) fn new(reckoned: u32, metrics: Arc<Metrics>) -> Self {
         Self {
-            octets: SetOnce::new(),
+            outcome: SetOnce::new(),
             taken: AtomicBool::new(false),
             seen: AtomicBool::new(false),
             claims: AtomicUsize::new(0),
@@ -59,10 +59,10 @@ impl Slot {
         self.claims.load(Ordering::Acquire) > 0
     }
 
-    /// It is here, or cannot be had. What is said first counts.
-    pub(in super::super) fn fill(&self, octets: Option<Bytes>) {
-        let length = octets.as_ref().map(Bytes::len);
-        if self.octets.set(octets).is_ok()
+    /// What is said first counts.
+    pub(super) fn fill(&self, outcome: Outcome) {
+        let length = outcome.octets().map(Bytes::len);
+        if self.outcome.set(outcome).is_ok()
             && let Some(length) = length
         {
             self.metrics.body_fetched(length as u64);
@@ -71,31 +71,51 @@ impl Slot {
 
     /// Whether it is here, or cannot be had.
     pub(in super::super) fn is_filled(&self) -> bool {
-        self.octets.initialized()
+        self.outcome.initialized()
     }
 
     /// Whether it cannot be had.
     pub(super) fn has_failed(&self) -> bool {
-        self.octets.get().is_some_and(Option::is_none)
+        let outcome = self.outcome.get();
+        outcome.is_some_and(|outcome| outcome.octets().is_none())
     }
 
-    /// Waits until it is here; `None` where it cannot be had.
-    pub(in super::super) async fn take(&self) -> Option<Bytes> {
-        let octets = self.octets.wait().await.clone();
-        self.note(&octets);
-        octets
+    /// Waits until it is here, or cannot be had.
+    pub(in super::super) async fn take(&self) -> Outcome {
+        let outcome = self.outcome.wait().await.clone();
+        self.note(&outcome);
+        outcome
     }
 
     /// It, if it is here.
     pub(super) fn now(&self) -> Option<Bytes> {
-        let octets = self.octets.get()?.clone();
-        self.note(&octets);
-        octets
+        let outcome = self.outcome.get()?;
+        self.note(outcome);
+        outcome.octets().cloned()
     }
 
-    fn note(&self, octets: &Option<Bytes>) {
-        if octets.is_some() {
+    fn note(&self, outcome: &Outcome) {
+        if outcome.octets().is_some() {
             self.taken.store(true, Ordering::Relaxed);
+        }
+    }
+}
+
+/// What became of a message that was sent for.
+#[derive(Clone)]
+pub(in super::super) enum Outcome {
+    Here(Bytes),
+    /// It is to be asked for directly, which tells what is wrong.
+    Nowhere,
+    /// No connection could be opened: whoever asks directly would hear the same.
+    Refused(Trouble),
+}
+
+impl Outcome {
+    fn octets(&self) -> Option<&Bytes> {
+        match self {
+            Self::Here(octets) => Some(octets),
+            Self::Nowhere | Self::Refused(_) => None,
         }
     }
 }
@@ -103,7 +123,7 @@ impl Slot {
 impl Drop for Slot {
     fn drop(&mut self) {
         if !*self.taken.get_mut()
-            && let Some(Some(octets)) = self.octets.get()
+            && let Some(octets) = self.outcome.get().and_then(Outcome::octets)
         {
             self.metrics.body_unsent(octets.len() as u64);
         }
@@ -154,6 +174,6 @@ impl Deref for Unfilled {
 impl Drop for Unfilled {
     fn drop(&mut self) {
         // Where it was filled this changes nothing.
-        self.0.fill(None);
+        self.0.fill(Outcome::Nowhere);
     }
 }

@@ -10,8 +10,9 @@ use bytes::Bytes;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
 
-use super::super::bodies::{Claim, Errand, Key, Kind, LONGEST, Unfilled, Wish};
+use super::super::bodies::{Claim, Errand, Key, Kind, LONGEST, Outcome, Unfilled, Wish};
 use super::super::reading;
+use super::super::trouble::Trouble;
 use super::Mailbox;
 use crate::imap::Part;
 use crate::maildrop::{Item, Seq};
@@ -39,6 +40,15 @@ struct Next {
     slot: Claim,
     /// Its share of what may be fetched ahead.
     _room: Option<OwnedSemaphorePermit>,
+}
+
+/// What came of looking for a message in memory.
+pub(super) enum Found {
+    Here(Bytes),
+    /// To be asked for directly.
+    Nowhere,
+    /// The same, after it was waited for.
+    Late,
 }
 
 /// How a client goes through its maildrop.
@@ -114,23 +124,26 @@ impl Mailbox {
 
     /// The part of the message, or all of it, where it is in memory or can be fetched into it. Messages that follow are sent for where the
     /// client is likely to ask for them.
+    ///
+    /// # Errors
+    /// Where no connection can be opened.
     pub(super) async fn in_memory(
         &mut self,
         item: &Item,
         part: Part,
         following: impl Iterator<Item = Item>,
-    ) -> Option<Bytes> {
+    ) -> Result<Found, Trouble> {
         let (accounts, mailbox) = (Arc::clone(&self.accounts), self.account.mailbox);
         let lookup = |outcome| accounts.metrics.body_lookup(outcome);
         let Some(kind) = Kind::of(part) else {
             self.ahead = Ahead::default();
-            return self.ready(item).await;
+            return Ok(self.ready(item).await);
         };
         let mut following = following.peekable();
         let next = following.peek().map(|next| next.seq);
         let queued = self.ahead.asked(kind, item.seq, next);
         if kind.octets(item.size) > LONGEST {
-            return self.ready(item).await;
+            return Ok(self.ready(item).await);
         }
         let mut wishes = Vec::new();
         let slot = match queued {
@@ -140,7 +153,7 @@ impl Mailbox {
                     && let Some(whole) = accounts.bodies.ready(mailbox, item.seq).await
                 {
                     lookup(BodyLookup::Hit);
-                    return Some(whole);
+                    return Ok(Found::Here(whole));
                 }
                 let (slot, unfilled) = self.slot(item, kind).await;
                 wishes.extend(unfilled.map(|unfilled| (*item, unfilled)));
@@ -153,7 +166,7 @@ impl Mailbox {
         if wishes.len() == 1 && !accounts.bodies.keeps() && self.ahead.queue.is_empty() {
             // It would be alone, and for nobody else.
             lookup(BodyLookup::Streamed);
-            return None;
+            return Ok(Found::Nowhere);
         }
         lookup(match (wishes.first(), slot.is_filled()) {
             (Some((first, _)), _) if first.seq == item.seq => BodyLookup::Fetched,
@@ -161,18 +174,23 @@ impl Mailbox {
             (_, false) => BodyLookup::Awaited,
         });
         self.fetch(kind, wishes);
-        timeout(PATIENCE, slot.take()).await.ok().flatten()
+        match timeout(PATIENCE, slot.take()).await {
+            Ok(Outcome::Here(octets)) => Ok(Found::Here(octets)),
+            Ok(Outcome::Nowhere) => Ok(Found::Nowhere),
+            Ok(Outcome::Refused(trouble)) => Err(trouble),
+            Err(_) => Ok(Found::Late),
+        }
     }
 
     /// The whole message, if it happens to be in memory.
-    async fn ready(&mut self, item: &Item) -> Option<Bytes> {
+    async fn ready(&mut self, item: &Item) -> Found {
         let (bodies, metrics) = (&self.accounts.bodies, &self.accounts.metrics);
         let ready = bodies.ready(self.account.mailbox, item.seq).await;
         metrics.body_lookup(match ready {
             Some(_) => BodyLookup::Hit,
             None => BodyLookup::Streamed,
         });
-        ready
+        ready.map_or(Found::Nowhere, Found::Here)
     }
 
     /// Adds to the queue, and to what is to be fetched, messages that follow.
@@ -196,7 +214,7 @@ impl Mailbox {
             if reckoned > LONGEST || next.place != item.place || octets > MOST_OCTETS {
                 break;
             }
-            let Some(room) = self.accounts.bodies.room(reckoned) else {
+            let Some(room) = self.accounts.bodies.room(kind.most(next.size)) else {
                 break;
             };
             let (slot, unfilled) = self.slot(&next, kind).await;

@@ -20,7 +20,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const SPARE: Duration = Duration::from_secs(30);
 
 /// Who may use a connection: whoever has the credential that opened it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(in super::super) enum Credential {
     Configured,
     Presented(Sealed),
@@ -156,12 +156,16 @@ impl Shelf {
         // Closed by nobody; were they, there would be no limit.
         match purpose {
             Purpose::Care => (None, Arc::clone(&self.all).acquire_owned().await.ok()),
-            Purpose::Bodies => {
+            Purpose::Bodies | Purpose::LateBodies => {
+                let patience = match purpose {
+                    Purpose::LateBodies => PATIENCE / 2,
+                    _ => PATIENCE,
+                };
                 let both = async {
                     let of_bodies = Arc::clone(&self.bodies).acquire_owned().await.ok();
                     (of_bodies, Arc::clone(&self.all).acquire_owned().await.ok())
                 };
-                timeout(PATIENCE, both).await.unwrap_or_default()
+                timeout(patience, both).await.unwrap_or_default()
             }
         }
     }
@@ -375,6 +379,9 @@ mod tests {
         // A list has its place all the while.
         let (_, of_list) = shelf.permit(Purpose::Care).await;
         assert!(of_list.is_some() && began.elapsed() == PATIENCE);
+        // Who has waited elsewhere before waits half as long.
+        shelf.permit(Purpose::LateBodies).await;
+        assert_eq!(began.elapsed(), PATIENCE + PATIENCE / 2);
         drop(reading);
         let (of_bodies, of_all) = shelf.permit(Purpose::Bodies).await;
         assert!(of_bodies.is_some() && of_all.is_some());
