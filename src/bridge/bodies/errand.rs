@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use tokio::sync::Mutex;
 use tokio::time::timeout;
 use tracing::{Instrument as _, debug};
 
@@ -38,6 +39,8 @@ pub(in super::super) struct Errand {
     pub(in super::super) account: Account,
     pub(in super::super) place: Place,
     pub(in super::super) kind: Kind,
+    /// Those that have it go one after the other.
+    pub(in super::super) turn: Arc<Mutex<()>>,
     /// When the messages were listed: what is in the list was there by then.
     pub(in super::super) listed_at: Instant,
     /// What has not come yet.
@@ -109,6 +112,10 @@ impl UnderWay {
     }
 
     async fn fetch(&mut self) -> Result<(), Trouble> {
+        let _turn = Arc::clone(&self.errand.turn).lock_owned().await;
+        if self.errand.is_unwanted() {
+            return Ok(());
+        }
         let pool = &self.accounts.pool;
         let (account, place) = (&self.errand.account, &self.errand.place);
         let folder = Some(place.folder.as_str());

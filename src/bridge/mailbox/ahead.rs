@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{Mutex, OwnedSemaphorePermit};
 use tokio::time::timeout;
 
 use super::super::bodies::{Claim, Errand, Key, Kind, LONGEST, Outcome, Unfilled, Wish};
@@ -20,10 +20,13 @@ use crate::metrics::BodyLookup;
 
 /// So many are fetched at first when two in order were asked for; then twice as many each time.
 const FIRST: usize = 4;
-/// At most so many messages are fetched ahead at a time.
+/// At most so many messages are fetched ahead at a time, and so many headers, which are short.
 const MOST: usize = 64;
+const MOST_HEADERS: usize = 128;
 /// At most so many octets are.
 const MOST_OCTETS: u64 = 1 << 20;
+/// So many errands of a run may be on their way: one that comes and one that follows it at once.
+const ERRANDS: usize = 2;
 /// Whoever waits this long for a message that is fetched with others asks for it directly.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -33,6 +36,8 @@ pub(super) struct Ahead {
     run: Run,
     /// What is to be asked for next, in the maildrop's order.
     queue: VecDeque<Next>,
+    /// Errands of a run go one after the other: a second one at the same time would open a connection of its own.
+    turn: Arc<Mutex<()>>,
 }
 
 struct Next {
@@ -83,7 +88,11 @@ impl Run {
     }
 
     fn grow(&mut self) {
-        self.window = (self.window * 2).min(MOST);
+        let most = match self.kind {
+            Some(Kind::Header) => MOST_HEADERS,
+            _ => MOST,
+        };
+        self.window = (self.window * 2).min(most);
     }
 }
 
@@ -97,6 +106,10 @@ impl Ahead {
         }
         self.run.asked(kind, seq, next);
         let at = self.queue.iter().position(|queued| queued.seq == seq);
+        if at.is_none() {
+            // Nor does it wait for what is still on its way for the old one.
+            self.turn = Arc::default();
+        }
         let passed = at.map_or(self.queue.len(), |at| at + 1);
         self.queue
             .drain(..passed)
@@ -105,9 +118,10 @@ impl Ahead {
             .map(|next| next.slot)
     }
 
-    /// Whether all that was sent for is here.
-    fn has_come(&self) -> bool {
-        self.queue.back().is_none_or(|next| next.slot.is_filled())
+    /// How many errands of this run are on their way, or wait for their turn.
+    fn errands(&self) -> usize {
+        // Each has one, and so has this.
+        Arc::strong_count(&self.turn) - 1
     }
 }
 
@@ -160,7 +174,7 @@ impl Mailbox {
                 slot
             }
         };
-        if self.ahead.has_come() {
+        if self.ahead.errands() < ERRANDS {
             self.send_ahead(item, kind, following, &mut wishes).await;
         }
         if wishes.len() == 1 && !accounts.bodies.keeps() && self.ahead.queue.is_empty() {
@@ -256,6 +270,7 @@ impl Mailbox {
                 account: self.account.clone(),
                 place: place.clone(),
                 kind,
+                turn: Arc::clone(&self.ahead.turn),
                 listed_at: self.listed_at,
                 wishes: HashMap::new(),
             });
