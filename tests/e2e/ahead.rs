@@ -94,6 +94,23 @@ fn a_client_that_fetches_200_messages_in_order_waits_for_nine_round_trips() {
 }
 
 #[test]
+fn a_client_that_asks_for_all_at_once_uses_one_connection_too() {
+    let peer = Peer::with_mail(MESSAGES).start();
+    let bridge = before(&peer, NO_CACHE);
+    let mut pop3 = bridge.pop3_as("user@example.com");
+    let lines: String = (1..=MESSAGES).map(|n| format!("RETR {n}\r\n")).collect();
+    pop3.send_raw(lines.as_bytes());
+    for uid in peer.mailbox().uids() {
+        pop3.expect_ok();
+        assert_eq!(pop3.body(), wire(&peer, uid), "message {uid}");
+    }
+    pop3.quit();
+    assert_eq!(peer.connections(), 1);
+    let all = fetches(&peer);
+    assert!(all.len() <= 9, "{all:?}");
+}
+
+#[test]
 fn headers_in_order_come_together_too() {
     let peer = Peer::with_mail(MESSAGES).start();
     let bridge = before(&peer, NO_CACHE);
