@@ -44,7 +44,7 @@ class Measure:
         port = server.ports["pop3s" if scenario.tls else "pop3"]
         arguments = scenario.arguments(target.kind, target.cold, self.places)
         command = [self.places.load, *arguments, "--address", f"127.0.0.1:{port}"]
-        relay = self.servers.relay(scenario.way)
+        relay = self.servers.relay(target, scenario.way)
         pids, upstream = server.pids(), self.servers.upstream.pids()
 
         time.sleep(SETTLE)
@@ -66,7 +66,9 @@ class Measure:
         if relay:
             totals = {key: round(value - before[key], 3) for key, value in relay.totals().items()}
             figures["turns"] = totals["turns"] / sessions
-            figures["copies"] = totals["literals"] / self.one_copy(scenario)
+            # Where TLS hides which octets are bodies, all that the upstream sent counts.
+            octets = totals["to_client" if target.imaps else "literals"]
+            figures["copies"] = octets / self.one_copy(scenario)
             figures["relay"] = totals
             known += totals["cpu_s"]
         # What this machine did meanwhile that was none of the above, this program included: much of it is a disturbed run.

@@ -9,7 +9,8 @@ from .results import Results
 from .scenarios import SCENARIOS, Metric
 from .targets import Target
 
-REFERENCE = "peer-idx"
+# What popbridge is compared with, by whether the upstream is reached by TLS.
+REFERENCES = {False: "peer-idx", True: "peer-imaps"}
 
 
 def row(cells: Iterable[str]) -> str:
@@ -23,23 +24,26 @@ def figure(results: Results, scenario: str, target: str, metric: Metric) -> str:
     return f"{value * metric.scale:,.{metric.digits}f}" + ("*" if results.flawed(scenario, target) else "")
 
 
-def ratio(results: Results, scenario: str, target: str, metric: Metric) -> str:
+def ratio(results: Results, scenario: str, target: Target, metric: Metric) -> str:
     """How many times better than the reference."""
-    value = results.median(scenario, target, metric.key)
-    reference = results.median(scenario, REFERENCE, metric.key)
+    value = results.median(scenario, target.name, metric.key)
+    reference = results.median(scenario, REFERENCES[target.imaps], metric.key)
     if value is None or reference is None:
         return ""
     better, worse = (value, reference) if metric.higher_is_better else (reference, value)
     return f"{better / worse:.2f}" if worse > 0 else "–"
 
 
-def table(results: Results, targets: list[Target]) -> str:
-    """All figures: a line a metric, a column a target, and how many times better popbridge is."""
+def table(results: Results, targets: list[Target], imaps: bool) -> str:
+    """All figures of those who reach the upstream so: a line a metric, a column a target, and how many times better popbridge is."""
     measured = {target for _, target in results.runs}
-    columns = [target for target in targets if target.name in measured]
-    ours = [target for target in columns if target.kind == "popbridge" and REFERENCE in measured]
+    columns = [target for target in targets if target.name in measured and target.imaps == imaps]
+    if not columns:
+        return "None."
+    reference = REFERENCES[imaps]
+    ours = [target for target in columns if target.kind == "popbridge" and reference in measured]
     head = ["scenario", "metric"] + [target.name for target in columns]
-    lines = [row(head + [f"{target.name} : {REFERENCE}" for target in ours])]
+    lines = [row(head + [f"{target.name} : {reference}" for target in ours])]
     lines.append(row(["---", "---"] + ["---:"] * (len(columns) + len(ours))))
     for scenario in SCENARIOS:
         if not any(results.of(scenario.name, target.name) for target in columns):
@@ -47,7 +51,7 @@ def table(results: Results, targets: list[Target]) -> str:
         for metric in scenario.metrics:
             cells = [scenario.name, metric.label]
             cells += [figure(results, scenario.name, target.name, metric) for target in columns]
-            cells += [ratio(results, scenario.name, target.name, metric) for target in ours]
+            cells += [ratio(results, scenario.name, target, metric) for target in ours]
             if any(cells[2:]):
                 lines.append(row(cells))
     return "\n".join(lines)
@@ -116,7 +120,7 @@ def everything(results: Results, targets: list[Target]) -> str:
     repetitions = max((run["repetition"] + 1 for some in results.runs.values() for run in some), default=0)
     disturbed, runs = results.disturbed()
     notes = f"Medians of {repetitions} (idle1000 and office: one run)." if repetitions > 1 else "One run."
-    notes += f" Columns `: {REFERENCE}` say how many times better than that peer: above 1 is better. `*`: there were errors."
+    notes += " Columns `:` say how many times better than that peer: above 1 is better. `*`: there were errors."
     if disturbed:
         notes += f" During {disturbed} of {runs} runs the machine did a lot else."
     parts = [
@@ -125,7 +129,9 @@ def everything(results: Results, targets: list[Target]) -> str:
         goals(results),
         "## Figures",
         notes,
-        table(results, targets),
+        table(results, targets, imaps=False),
+        "With TLS to the upstream:",
+        table(results, targets, imaps=True),
         "## Names",
         legend(results, targets),
     ]

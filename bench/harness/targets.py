@@ -17,13 +17,10 @@ from .scenarios import Scenario, Way
 # What the body cache matters for.
 BY_MEMORY = ("retr-seq", "retr-pipe", "retr-8x", "top-seq", "top-pipe", "wan-retr200", "wan-retr200p", "wan-top200p")
 
-# popbridge with more lines of configuration, as columns of their own: name, lines, scenarios.
-VARIANTS: dict[str, tuple[str, tuple[str, ...]]] = {
-    "popbridge-nocache": ('[limits]\nbody_cache = "0B"\n', BY_MEMORY),
-}
+NO_CACHE = '[limits]\nbody_cache = "0B"\n'
 
-# What an encrypted upstream matters for.
-BY_TLS = ("login", "login1", "poll10k", "retr-seq", "retr-pipe", "retr-8x", "top-seq", "top-pipe", "big25MB")
+# What has a goal for the first list of all.
+BY_COLD = ("uidl100k", "wan-uidl10k")
 
 
 @dataclass(frozen=True)
@@ -48,6 +45,8 @@ class Target:
             return False
         if self.kind == "native" and scenario.way != "near":
             return False  # it has no upstream
+        if self.imaps and scenario.command == "office":
+            return False  # ten minutes more for connections that are opened once and kept
         if not self.cold:
             return True
         # The peer asks for each message on its own the first time: 7 minutes for 10,000 of them.
@@ -58,18 +57,21 @@ BUILT_IN: tuple[Target, ...] = (
     Target("native", "native", "the upstream's own POP3 on the Maildir: the practical limit"),
     Target("peer-cold", "peer", "Dovecot's POP3 on imapc, its index wiped before each run", cold=True),
     Target("peer-idx", "peer", "Dovecot's POP3 on imapc, with its index on disk: what popbridge is compared with"),
-    Target("peer-imaps", "peer", "the same with TLS to the upstream", imaps=True, only=BY_TLS),
     Target("popbridge-cold", "popbridge", "popbridge, started without any state before each run", cold=True),
     Target("popbridge", "popbridge", "popbridge, which has seen each mailbox before"),
-    Target("popbridge-imaps", "popbridge", "the same with TLS to the upstream", imaps=True, only=BY_TLS),
-)
+    Target("popbridge-nocache", "popbridge", "popbridge without its body cache", extra=NO_CACHE, only=BY_MEMORY),
+    Target("peer-imaps", "peer", "`peer-idx` with TLS to the upstream", imaps=True),
+    Target("popbridge-imaps-cold", "popbridge", "`popbridge-cold` with TLS to the upstream", cold=True, imaps=True, only=BY_COLD),
+    Target("popbridge-imaps", "popbridge", "`popbridge` with TLS to the upstream", imaps=True),
+    Target(
+        "popbridge-imaps-nocache", "popbridge", "`popbridge-nocache` with TLS to the upstream", imaps=True, extra=NO_CACHE, only=BY_MEMORY
+    ),
+)  # fmt: skip
 
 
 def targets(more: dict[str, str]) -> list[Target]:
-    """The built-in ones, the variants, and variants from the command line (name and lines)."""
+    """The built-in ones, and variants from the command line (name and lines of configuration)."""
     found = list(BUILT_IN)
-    for name, (lines, only) in VARIANTS.items():
-        found.append(Target(name, "popbridge", "popbridge without its body cache", extra=lines, only=only))
     for name, lines in more.items():
         found.append(Target(name, "popbridge", "popbridge with lines of configuration from a file", extra=lines))
     return found
@@ -85,24 +87,27 @@ class Servers:
         self.binary = binary
         self.upstream = kitchen.upstream()
         self.upstream.start()
-        self.relays: dict[Way, Relay] = {}
+        self.relays: dict[tuple[Way, bool], Relay] = {}
         self.peers: dict[tuple[str, Way], Dovecot] = {}
         self.bridges: dict[tuple[str, Way], Bridge] = {}
 
-    def relay(self, way: Way) -> Relay | None:
+    def relay(self, target: Target, way: Way) -> Relay | None:
         """What stands between a server and the upstream on this way."""
         if way == "near":
             return None
-        if way not in self.relays:
+        key = (way, target.imaps)
+        if key not in self.relays:
             delay = FAR if way == "far" else 0
-            self.relays[way] = Relay(f"relay-{way}", self.places, self.ports, self.upstream.ports["imap"], delay)
-        return self.relays[way]
+            name = f"relay-{way}-imaps" if target.imaps else f"relay-{way}"
+            self.relays[key] = Relay(name, self.places, self.ports, self.upstream_port(target), delay)
+        return self.relays[key]
+
+    def upstream_port(self, target: Target) -> int:
+        return self.upstream.ports["imaps" if target.imaps else "imap"]
 
     def port_to_upstream(self, target: Target, way: Way) -> int:
-        relay = self.relay(way)
-        if relay:
-            return relay.port
-        return self.upstream.ports["imaps" if target.imaps else "imap"]
+        relay = self.relay(target, way)
+        return relay.port if relay else self.upstream_port(target)
 
     def home(self, target: Target) -> Path:
         """Where a peer keeps its index: all warm peers share one."""
