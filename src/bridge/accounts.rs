@@ -88,7 +88,7 @@ impl Accounts {
             swept: Cache::builder().time_to_live(limits.sweep_interval).build(),
             holder,
             pool,
-            bodies: Bodies::new(limits, Arc::clone(&metrics)),
+            bodies: Bodies::new(limits.body_cache, limits.read_ahead, Arc::clone(&metrics)),
             marks: MarksCache::default(),
             store,
             metrics,

@@ -8,18 +8,17 @@
 mod errand;
 mod slot;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use moka::future::Cache;
 use moka::policy::EvictionPolicy;
+use moka::sync::Cache;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 pub(super) use errand::{Errand, Wish};
 pub(super) use slot::{Claim, Outcome, Slot, Unfilled};
 
-use crate::config::Limits;
 use crate::imap::Part;
 use crate::maildrop::Seq;
 use crate::metrics::Metrics;
@@ -92,26 +91,29 @@ pub(super) struct Key {
 pub(super) struct Bodies {
     /// None where it is switched off.
     kept: Option<Cache<Key, Arc<Slot>>>,
+    /// Held while a slot is looked for and made where there is none. moka's own way to do both takes twice the time of the two.
+    making: Mutex<()>,
     /// What all sessions together may have fetched ahead, in pieces. None where nothing is fetched ahead.
     ahead: Option<Arc<Semaphore>>,
     metrics: Arc<Metrics>,
 }
 
 impl Bodies {
-    /// Keeps and fetches ahead as much as the limits say.
-    pub(super) fn new(limits: &Limits, metrics: Arc<Metrics>) -> Self {
-        let kept = (limits.body_cache > 0).then(|| {
+    /// Keeps and fetches ahead so many octets; zero switches it off.
+    pub(super) fn new(body_cache: u64, read_ahead: u64, metrics: Arc<Metrics>) -> Self {
+        let kept = (body_cache > 0).then(|| {
             Cache::builder()
-                .max_capacity(limits.body_cache)
+                .max_capacity(body_cache)
                 // The rule that moka has by default would not take in what was never asked for before.
                 .eviction_policy(EvictionPolicy::lru())
                 .weigher(|_: &Key, slot: &Arc<Slot>| slot.reckoned())
                 .time_to_idle(IDLE)
                 .build()
         });
-        let pieces = usize::try_from(limits.read_ahead / PIECE).unwrap_or(usize::MAX);
+        let pieces = usize::try_from(read_ahead / PIECE).unwrap_or(usize::MAX);
         Self {
             kept,
+            making: Mutex::new(()),
             ahead: (pieces > 0)
                 .then(|| Arc::new(Semaphore::new(pieces.min(Semaphore::MAX_PERMITS)))),
             metrics,
@@ -132,43 +134,47 @@ impl Bodies {
     }
 
     /// A claim on the message's slot; where the slot is new, with the duty to see to it that it is filled.
-    pub(super) async fn slot(&self, key: Key, size: u32) -> (Claim, Option<Unfilled>) {
+    pub(super) fn slot(&self, key: Key, size: u32) -> (Claim, Option<Unfilled>) {
         let reckoned = key.kind.octets(size).saturating_add(OVERHEAD);
         let new = || Arc::new(Slot::new(reckoned, Arc::clone(&self.metrics)));
-        let slot = match &self.kept {
-            None => new(),
-            Some(kept) => {
-                let known = kept.get(&key).await;
-                if known.is_some_and(|slot| slot.has_failed()) {
-                    kept.invalidate(&key).await;
-                }
-                let entry = kept.entry(key).or_insert_with(async { new() });
-                entry.await.into_value()
-            }
+        let Some(kept) = &self.kept else {
+            return Self::made(new());
         };
-        let unfilled = slot.take_duty().then(|| Unfilled::new(Arc::clone(&slot)));
-        (Claim::new(slot), unfilled)
+        let _making = self.making.lock().unwrap_or_else(PoisonError::into_inner);
+        match kept.get(&key) {
+            Some(slot) if !slot.has_failed() => (Claim::new(slot), None),
+            _ => {
+                let slot = new();
+                kept.insert(key, Arc::clone(&slot));
+                Self::made(slot)
+            }
+        }
+    }
+
+    fn made(slot: Arc<Slot>) -> (Claim, Option<Unfilled>) {
+        let unfilled = Unfilled::new(Arc::clone(&slot));
+        (Claim::new(slot), Some(unfilled))
     }
 
     /// The whole message, if it is here already.
-    pub(super) async fn ready(&self, mailbox: MailboxId, seq: Seq) -> Option<Bytes> {
+    pub(super) fn ready(&self, mailbox: MailboxId, seq: Seq) -> Option<Bytes> {
         let kind = Kind::Whole;
         let key = Key { mailbox, seq, kind };
-        let slot = self.kept.as_ref()?.get(&key).await?;
+        let slot = self.kept.as_ref()?.get(&key)?;
         slot.now()
     }
 
     /// The message could not be had, or is not as long as it was thought: whoever wants it next fetches it again.
-    async fn forget(&self, key: &Key) {
+    fn forget(&self, key: &Key) {
         if let Some(kept) = &self.kept {
-            kept.invalidate(key).await;
+            kept.invalidate(key);
         }
     }
 
     /// Lets go of what nobody has asked for for long: the cache does it only when it is used. Call it every few seconds.
-    pub(super) async fn tidy(&self) {
+    pub(super) fn tidy(&self) {
         if let Some(kept) = &self.kept {
-            kept.run_pending_tasks().await;
+            kept.run_pending_tasks();
         }
     }
 
@@ -178,5 +184,55 @@ impl Bodies {
             self.metrics
                 .body_cache(kept.weighted_size(), kept.entry_count());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bodies() -> Bodies {
+        Bodies::new(4 << 20, 0, Arc::new(Metrics::new()))
+    }
+
+    fn key(number: u32) -> Key {
+        Key {
+            mailbox: MailboxId::made_up(1),
+            seq: Seq::new(number).unwrap(),
+            kind: Kind::Whole,
+        }
+    }
+
+    #[test]
+    fn of_many_who_ask_at_once_one_has_to_see_to_each_message() {
+        let bodies = bodies();
+        let duties: usize = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..8)
+                .map(|_| {
+                    // They are held, as one that is given up is made anew.
+                    scope.spawn(|| {
+                        (1..=500)
+                            .map(|n| bodies.slot(key(n), 1000))
+                            .collect::<Vec<_>>()
+                    })
+                })
+                .collect();
+            let slots: Vec<_> = threads
+                .into_iter()
+                .flat_map(|thread| thread.join().unwrap())
+                .collect();
+            slots.iter().filter(|(_, duty)| duty.is_some()).count()
+        });
+        assert_eq!(duties, 500);
+    }
+
+    #[test]
+    fn what_could_not_be_had_is_fetched_again_for_who_asks_next() {
+        let bodies = bodies();
+        let (first, duty) = bodies.slot(key(1), 1000);
+        assert!(bodies.slot(key(1), 1000).1.is_none());
+        drop(duty);
+        assert!(first.has_failed());
+        assert!(bodies.slot(key(1), 1000).1.is_some());
     }
 }

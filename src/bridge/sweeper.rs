@@ -86,7 +86,7 @@ impl Bridge {
         }
         self.locks.renew().await;
         self.accounts.pool.tidy();
-        self.accounts.bodies.tidy().await;
+        self.accounts.bodies.tidy();
     }
 
     /// Forgets what nobody needs any more.

@@ -30,6 +30,14 @@ ids! {
     FolderId
 }
 
+#[cfg(test)]
+impl MailboxId {
+    /// One that no store knows.
+    pub(crate) const fn made_up(number: i64) -> Self {
+        Self(number)
+    }
+}
+
 /// A mailbox, what state is keyed by.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mailbox {

@@ -107,7 +107,7 @@ impl UnderWay {
             debug!(%trouble, "messages could not be fetched together");
         }
         for wish in self.errand.wishes.values() {
-            self.accounts.bodies.forget(&wish.key).await;
+            self.accounts.bodies.forget(&wish.key);
         }
     }
 
@@ -178,7 +178,7 @@ async fn fetch(
             Err(error) => {
                 // What such an upstream has said is not kept for others.
                 for key in &given {
-                    accounts.bodies.forget(key).await;
+                    accounts.bodies.forget(key);
                 }
                 return Err(error.into());
             }
@@ -198,7 +198,7 @@ async fn fetch(
         };
         if !wish.slot.suits(octets.len()) {
             // Those who wait have it all the same.
-            accounts.bodies.forget(&wish.key).await;
+            accounts.bodies.forget(&wish.key);
         }
         if let Some(wish) = errand.wishes.remove(&fetched.uid) {
             given.push(wish.key);

@@ -17,8 +17,6 @@ pub(in super::super) struct Slot {
     outcome: SetOnce<Outcome>,
     /// Somebody has had it.
     taken: AtomicBool,
-    /// Somebody has taken it upon himself to fill it.
-    seen: AtomicBool,
     /// How many sessions wait for it or will ask for it.
     claims: AtomicUsize,
     /// What it is thought to take, in octets.
@@ -31,7 +29,6 @@ impl Slot {
         Self {
             outcome: SetOnce::new(),
             taken: AtomicBool::new(false),
-            seen: AtomicBool::new(false),
             claims: AtomicUsize::new(0),
             reckoned,
             metrics,
@@ -46,12 +43,6 @@ impl Slot {
     /// Whether so many octets are about as many as were thought of, so that the message may be kept.
     pub(super) fn suits(&self, octets: usize) -> bool {
         octets as u64 <= u64::from(self.reckoned) + u64::from(self.reckoned / 4)
-    }
-
-    /// Whether it falls to who asks to have it filled: to the first one, which need not be the one who made it, as that may have been
-    /// dropped in between.
-    pub(super) fn take_duty(&self) -> bool {
-        !self.seen.swap(true, Ordering::AcqRel)
     }
 
     /// Whether a session waits for it or will ask for it.

@@ -151,31 +151,31 @@ impl Mailbox {
         let lookup = |outcome| accounts.metrics.body_lookup(outcome);
         let Some(kind) = Kind::of(part) else {
             self.ahead = Ahead::default();
-            return Ok(self.ready(item).await);
+            return Ok(self.ready(item));
         };
         let mut following = following.peekable();
         let next = following.peek().map(|next| next.seq);
         let queued = self.ahead.asked(kind, item.seq, next);
         if kind.octets(item.size) > LONGEST {
-            return Ok(self.ready(item).await);
+            return Ok(self.ready(item));
         }
         let mut wishes = Vec::new();
         let slot = match queued {
             Some(slot) => slot,
             None => {
                 if kind == Kind::Header
-                    && let Some(whole) = accounts.bodies.ready(mailbox, item.seq).await
+                    && let Some(whole) = accounts.bodies.ready(mailbox, item.seq)
                 {
                     lookup(BodyLookup::Hit);
                     return Ok(Found::Here(whole));
                 }
-                let (slot, unfilled) = self.slot(item, kind).await;
+                let (slot, unfilled) = self.slot(item, kind);
                 wishes.extend(unfilled.map(|unfilled| (*item, unfilled)));
                 slot
             }
         };
         if self.ahead.errands() < ERRANDS {
-            self.send_ahead(item, kind, following, &mut wishes).await;
+            self.send_ahead(item, kind, following, &mut wishes);
         }
         if wishes.len() == 1 && !accounts.bodies.keeps() && self.ahead.queue.is_empty() {
             // It would be alone, and for nobody else.
@@ -197,9 +197,9 @@ impl Mailbox {
     }
 
     /// The whole message, if it happens to be in memory.
-    async fn ready(&mut self, item: &Item) -> Found {
+    fn ready(&self, item: &Item) -> Found {
         let (bodies, metrics) = (&self.accounts.bodies, &self.accounts.metrics);
-        let ready = bodies.ready(self.account.mailbox, item.seq).await;
+        let ready = bodies.ready(self.account.mailbox, item.seq);
         metrics.body_lookup(match ready {
             Some(_) => BodyLookup::Hit,
             None => BodyLookup::Streamed,
@@ -208,7 +208,7 @@ impl Mailbox {
     }
 
     /// Adds to the queue, and to what is to be fetched, messages that follow.
-    async fn send_ahead(
+    fn send_ahead(
         &mut self,
         item: &Item,
         kind: Kind,
@@ -231,7 +231,7 @@ impl Mailbox {
             let Some(room) = self.accounts.bodies.room(kind.most(next.size)) else {
                 break;
             };
-            let (slot, unfilled) = self.slot(&next, kind).await;
+            let (slot, unfilled) = self.slot(&next, kind);
             wishes.extend(unfilled.map(|unfilled| (next, unfilled)));
             self.ahead.queue.push_back(Next {
                 seq: next.seq,
@@ -242,9 +242,9 @@ impl Mailbox {
         self.ahead.run.grow();
     }
 
-    async fn slot(&mut self, item: &Item, kind: Kind) -> (Claim, Option<Unfilled>) {
+    fn slot(&self, item: &Item, kind: Kind) -> (Claim, Option<Unfilled>) {
         let key = self.key(item, kind);
-        self.accounts.bodies.slot(key, item.size).await
+        self.accounts.bodies.slot(key, item.size)
     }
 
     fn key(&self, item: &Item, kind: Kind) -> Key {
