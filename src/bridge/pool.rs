@@ -58,6 +58,12 @@ pub(super) struct Pool {
 /// The upstream's name in the configuration, and the log-in there.
 type Name = (String, String);
 
+/// The right to use one of a mailbox's connections.
+pub(super) struct Turn {
+    shelf: Arc<Shelf>,
+    permits: Permits,
+}
+
 impl Pool {
     /// Keeps connections for `idle` after their last use; a presented password is believed for `trust` after the upstream has accepted it.
     pub(super) fn new(verifier: Verifier, idle: Duration, trust: Duration) -> Self {
@@ -107,13 +113,32 @@ impl Pool {
         purpose: Purpose,
         folder: Option<&str>,
     ) -> Result<Lease, Trouble> {
+        let turn = self.turn(account, purpose).await;
+        self.take_in(turn, account, folder).await
+    }
+
+    /// Waits for the right to use one of the mailbox's connections.
+    pub(super) async fn turn(&self, account: &Account, purpose: Purpose) -> Turn {
+        let shelf = self.shelf(account.entrance());
+        let permits = shelf.permit(purpose).await;
+        Turn { shelf, permits }
+    }
+
+    /// What [`Self::take`] does after its wait.
+    ///
+    /// # Errors
+    /// As there.
+    pub(super) async fn take_in(
+        &self,
+        turn: Turn,
+        account: &Account,
+        folder: Option<&str>,
+    ) -> Result<Lease, Trouble> {
+        let Turn { shelf, permits } = turn;
         let entrance = account.entrance();
-        let shelf = self.shelf(entrance);
-        let credential = self.credential(entrance);
-        let permit = shelf.permit(purpose).await;
-        match shelf.reuse(credential, folder, permit) {
+        match shelf.reuse(self.credential(entrance), folder, permits) {
             Ok(lease) => Ok(lease),
-            Err(permit) => self.open(&shelf, entrance, permit).await,
+            Err(permits) => self.open(&shelf, entrance, permits).await,
         }
     }
 

@@ -119,7 +119,12 @@ impl UnderWay {
         let pool = &self.accounts.pool;
         let (account, place) = (&self.errand.account, &self.errand.place);
         let folder = Some(place.folder.as_str());
-        let mut lease = match pool.take(account, Purpose::Bodies, folder).await {
+        let turn = pool.turn(account, Purpose::Bodies).await;
+        if self.errand.is_unwanted() {
+            // It was a long wait: no connection is opened for nobody.
+            return Ok(());
+        }
+        let mut lease = match pool.take_in(turn, account, folder).await {
             Ok(lease) => lease,
             Err(trouble) => return Err(self.errand.refuse(trouble)),
         };
