@@ -1,4 +1,5 @@
-//! The one place that names async-imap: it logs in, numbers commands and writes them.
+//! The one place that names async-imap: it logs in. From then on commands are numbered and written here, because an object of its for
+//! each connection would take ten kilobytes for as long as that is kept.
 //!
 //! What it reads passes through our [`Transport`]; everything it could misreport (a refused command as an empty success, an end of
 //! file as "no messages") is decided on the transport's typed record instead.
@@ -7,6 +8,7 @@
 use async_imap::{Authenticator, Client, Session};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
+use tokio::io::AsyncWriteExt as _;
 use zeroize::Zeroizing;
 
 use super::error::Error;
@@ -20,7 +22,9 @@ pub(super) struct Stranger {
 
 /// A logged-in connection.
 pub(super) struct Driver {
-    session: Session<Transport>,
+    transport: Transport,
+    /// How many commands were sent; the number of each is its tag.
+    commands: u64,
 }
 
 /// How to log in (RFC 3501, 6.2.2 and 6.2.3).
@@ -87,8 +91,8 @@ impl Stranger {
             }
         };
         match outcome {
-            Ok(mut session) => {
-                let transport = session.get_mut();
+            Ok(session) => {
+                let mut transport = inner(session);
                 let Some(reply) = transport.take_tagged() else {
                     return Err(Error::Protocol("no tagged answer"));
                 };
@@ -103,7 +107,11 @@ impl Stranger {
                 }
                 let capabilities = transport.take_capabilities();
                 transport.login_done();
-                Ok((Driver { session }, capabilities))
+                let driver = Driver {
+                    transport,
+                    commands: 0,
+                };
+                Ok((driver, capabilities))
             }
             Err((error, mut client)) => {
                 let transport = client.get_mut();
@@ -160,14 +168,26 @@ impl Authenticator for Plain<'_> {
 impl Driver {
     /// Sends one command and gives its tag.
     pub(super) async fn send(&mut self, command: &str) -> Result<String, Error> {
-        match self.session.run_command(command).await {
-            Ok(id) => Ok(id.0),
-            Err(async_imap::error::Error::Io(error)) => Err(error.into()),
-            Err(_) => Err(Error::Protocol("a command that cannot be sent")),
+        if command.bytes().any(|octet| matches!(octet, b'\r' | b'\n')) {
+            return Err(Error::Protocol("a command that cannot be sent"));
         }
+        self.commands += 1;
+        let tag = format!("B{:04}", self.commands);
+        for part in [&tag, " ", command, "\r\n"] {
+            self.transport.write_all(part.as_bytes()).await?;
+        }
+        self.transport.flush().await?;
+        Ok(tag)
     }
 
     pub(super) fn transport(&mut self) -> &mut Transport {
-        self.session.get_mut()
+        &mut self.transport
     }
+}
+
+/// What a session stands on. It gives that only to borrow, but what it has it from can be exchanged.
+fn inner(mut session: Session<Transport>) -> Transport {
+    let mut client = Client::new(session.get_ref().nobody());
+    std::mem::swap(&mut *client, &mut *session);
+    client.into_inner()
 }

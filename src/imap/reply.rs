@@ -187,9 +187,9 @@ fn clean(text: &[u8]) -> String {
         .collect()
 }
 
-/// The upstream's capabilities, upper-cased (RFC 3501, 7.2.1).
+/// The upstream's capabilities, upper-cased (RFC 3501, 7.2.1). One text: there is one for each connection that is kept.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Capabilities(Vec<String>);
+pub struct Capabilities(Box<str>);
 
 impl Capabilities {
     /// Reads the words behind `CAPABILITY `.
@@ -201,17 +201,17 @@ impl Capabilities {
             .collect();
         list.sort_unstable();
         list.dedup();
-        Self(list)
+        Self(list.join(" ").into())
     }
 
     /// Whether `name` (upper case) is offered.
     pub fn has(&self, name: &str) -> bool {
-        self.0.binary_search_by(|c| c.as_str().cmp(name)).is_ok()
+        self.iter().any(|one| one == name)
     }
 
     /// All of them, sorted.
     pub fn iter(&self) -> impl Iterator<Item = &str> {
-        self.0.iter().map(String::as_str)
+        self.0.split_ascii_whitespace()
     }
 }
 

@@ -63,7 +63,7 @@ pub(super) struct Transport {
     read_size: usize,
     /// Bytes of the announced literal that were not given out yet.
     literal_left: usize,
-    /// Written by the IMAP crate and not flushed: a command goes out in one piece.
+    /// Written and not flushed: a command goes out in one piece.
     output: Vec<u8>,
     written: usize,
     /// Flushes are put off, so that several commands leave together.
@@ -100,6 +100,12 @@ impl Transport {
             corked: false,
             login: Digest::default(),
         }
+    }
+
+    /// One that leads nowhere, for whoever has to put something in the place of this.
+    pub(super) fn nobody(&self) -> Self {
+        let observer = Arc::clone(&self.observer);
+        Self::new(Box::new(tokio::io::empty()), observer, Duration::ZERO)
     }
 
     /// Changes how long a wait for the upstream's bytes may be; gives what it was.
@@ -229,7 +235,7 @@ impl Transport {
         Ok(())
     }
 
-    /// Ends the log-in: from now on lines are read from here and the IMAP crate only writes.
+    /// Ends the log-in: from now on lines are read from here.
     pub(super) fn login_done(&mut self) {
         self.login.finish();
     }
