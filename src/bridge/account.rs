@@ -95,7 +95,7 @@ pub(super) struct Account {
 
 impl Account {
     /// A logged-in connection of nobody else's, beyond those that are kept.
-    pub(super) async fn open(&self) -> Result<Connection, Trouble> {
+    pub(super) async fn open(&self) -> Result<Box<Connection>, Trouble> {
         open(self.entrance()).await
     }
 
@@ -115,7 +115,7 @@ impl Account {
 }
 
 /// A logged-in connection.
-pub(super) async fn open(entrance: Entrance<'_>) -> Result<Connection, Trouble> {
+pub(super) async fn open(entrance: Entrance<'_>) -> Result<Box<Connection>, Trouble> {
     let Entrance {
         upstream,
         login,
@@ -132,7 +132,8 @@ pub(super) async fn open(entrance: Entrance<'_>) -> Result<Connection, Trouble> 
         user: login.to_owned(),
         password: secret,
     };
-    upstream.endpoint.open(&credentials).await.map_err(|error| {
+    let opened = upstream.endpoint.open(&credentials).await;
+    opened.map(Box::new).map_err(|error| {
         let configured = matches!(password, Password::Configured(_));
         match error.nature() {
             Nature::Credentials if configured => Trouble::Account(error),

@@ -48,7 +48,8 @@ struct Stock {
 }
 
 struct Idle {
-    connection: Connection,
+    // Not in its place: there is room for four from the first on.
+    connection: Box<Connection>,
     credential: Credential,
     accepted: Instant,
     since: Instant,
@@ -56,7 +57,7 @@ struct Idle {
 
 /// A connection in use. One that is dropped instead of given back is closed.
 pub(in super::super) struct Lease {
-    connection: Connection,
+    connection: Box<Connection>,
     /// Whether it was opened just now: one that was kept may have been lost long ago without a sign.
     pub(in super::super) is_fresh: bool,
     seat: Seat,
@@ -132,9 +133,9 @@ impl Shelf {
     /// The upstream has let somebody in: the connection is kept for the session that begins. One that is too many comes back.
     pub(super) fn admit(
         &self,
-        connection: Connection,
+        connection: Box<Connection>,
         credential: Credential,
-    ) -> Option<Connection> {
+    ) -> Option<Box<Connection>> {
         let over = self.make_room();
         let now = Instant::now();
         let mut stock = self.stock();
@@ -172,7 +173,7 @@ impl Shelf {
 
     pub(super) fn lease(
         self: &Arc<Self>,
-        connection: Connection,
+        connection: Box<Connection>,
         credential: Credential,
         accepted: Instant,
         permits: Permits,
@@ -234,7 +235,7 @@ impl Shelf {
     }
 
     /// Before another one is opened: the one that nobody has used for longest, if there would be too many.
-    pub(super) fn make_room(&self) -> Option<Connection> {
+    pub(super) fn make_room(&self) -> Option<Box<Connection>> {
         let mut stock = self.stock();
         // The one to be opened is not among those in use yet.
         let full = stock.idle.len() + stock.used.len() >= self.most;
@@ -242,15 +243,15 @@ impl Shelf {
     }
 
     /// Takes out what was not used for so long; of several that the same credential has opened all but the last earlier.
-    pub(super) fn superfluous(&self, idle: Duration) -> Vec<Connection> {
+    pub(super) fn superfluous(&self, idle: Duration) -> impl Iterator<Item = Box<Connection>> {
         let over = self.stock().superfluous(idle);
-        over.into_iter().map(|idle| idle.connection).collect()
+        over.into_iter().map(|idle| idle.connection)
     }
 
     /// Takes out all that are kept.
-    pub(super) fn clear(&self) -> Vec<Connection> {
+    pub(super) fn clear(&self) -> impl Iterator<Item = Box<Connection>> {
         let all = std::mem::take(&mut self.stock().idle);
-        all.into_iter().map(|idle| idle.connection).collect()
+        all.into_iter().map(|idle| idle.connection)
     }
 
     /// Whether there is no connection and no session.
@@ -327,7 +328,7 @@ impl Lease {
     }
 
     /// A new connection takes the place of one that was lost.
-    pub(super) fn renew(&mut self, connection: Connection) {
+    pub(super) fn renew(&mut self, connection: Box<Connection>) {
         self.connection = connection;
         self.is_fresh = true;
         self.seat.renew(Instant::now());
