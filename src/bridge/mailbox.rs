@@ -215,7 +215,7 @@ impl Mailbox {
                 .accounts
                 .store
                 .no_trouble(self.account.mailbox, item.seq);
-            if let Err(error) = forgotten.await {
+            if let Err(error) = Box::pin(forgotten).await {
                 warn!(%error, "that a message can be read again is not noted");
             }
         }

@@ -30,7 +30,10 @@ const PAUSE: Duration = Duration::from_secs(10);
 const ACKNOWLEDGED: Duration = Duration::from_secs(2);
 
 /// Serves one client to the end of its session.
-pub async fn serve(bridge: Arc<Bridge>, visitor: Visitor) -> End {
+///
+/// A future of this waits for as long as a client is connected, most of the time for its next line: it is small. What it is made of goes
+/// right into its place (a parameter of an async function would be there twice), and what is large for a moment has its own.
+pub fn serve(bridge: Arc<Bridge>, visitor: Visitor) -> impl Future<Output = End> + Send {
     let session = Session::new(visitor.profile.clone());
     let since = Instant::now();
     let mut driver = Driver {
@@ -47,22 +50,24 @@ pub async fn serve(bridge: Arc<Bridge>, visitor: Visitor) -> End {
         retrieved: 0,
         deleted: 0,
     };
-    let pulse = driver.visitor.wire.pulse();
-    let ran = tokio::select! {
-        ran = driver.run() => ran,
-        // Should it be in the middle of an answer, the connection is reset; what was committed is.
-        () = pulse.ended() => Ok(End::GaveWay),
-    };
-    let end = match ran {
-        Ok(end) => end,
-        Err(error) if error.kind() == io::ErrorKind::TimedOut => End::Idle,
-        Err(error) => {
-            debug!(%error, "the client's connection broke");
-            End::Broken
-        }
-    };
-    driver.finish(end).await;
-    end
+    async move {
+        let pulse = driver.visitor.wire.pulse();
+        let ran = tokio::select! {
+            ran = driver.run() => ran,
+            // Should it be in the middle of an answer, the connection is reset; what was committed is.
+            () = pulse.ended() => Ok(End::GaveWay),
+        };
+        let end = match ran {
+            Ok(end) => end,
+            Err(error) if error.kind() == io::ErrorKind::TimedOut => End::Idle,
+            Err(error) => {
+                debug!(%error, "the client's connection broke");
+                End::Broken
+            }
+        };
+        Box::pin(driver.finish(end)).await;
+        end
+    }
 }
 
 struct Driver {
@@ -217,7 +222,7 @@ impl Driver {
             Action::Close if self.session.command() == "QUIT" => {
                 // Before the client hears of it: it may come back at once.
                 if let Some(mailbox) = &mut self.mailbox {
-                    mailbox.unlock().await;
+                    Box::pin(mailbox.unlock()).await;
                 }
                 Ok(Next::End(End::Quit))
             }

@@ -4,12 +4,15 @@
 //! answer.
 //! Must not know: what lines mean, upstreams.
 
+use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Poll, ready};
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, Interest};
+use tokio::io::{AsyncRead as _, AsyncReadExt as _, AsyncWriteExt as _, Interest, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 use tokio_rustls::TlsAcceptor;
@@ -141,14 +144,22 @@ impl Wire {
         if deadline <= Instant::now() {
             return Err(io::ErrorKind::TimedOut.into());
         }
-        let mut buffer = [0; READ_SIZE];
-        let read = async {
-            match &mut self.io {
-                Io::Plain(stream) => stream.read(&mut buffer).await,
-                Io::Tls(stream) => stream.read(&mut buffer).await,
-                Io::None => Ok(0),
+        let Self { io, input, .. } = self;
+        let read = poll_fn(|cx| {
+            // On the stack: this waits for as long as a client is connected.
+            let mut buffer = [0; READ_SIZE];
+            let mut read = ReadBuf::new(&mut buffer);
+            match io {
+                Io::Plain(stream) => ready!(Pin::new(stream).poll_read(cx, &mut read))?,
+                Io::Tls(stream) => ready!(Pin::new(stream).poll_read(cx, &mut read))?,
+                Io::None => {}
             }
-        };
+            let n = read.filled().len();
+            input.push(read.filled());
+            // There may have been a password in it.
+            buffer[..n].zeroize();
+            Poll::Ready(io::Result::Ok(n))
+        });
         let n = timeout_at(deadline, read)
             .await
             .map_err(|_| io::ErrorKind::TimedOut)??;
@@ -156,9 +167,6 @@ impl Wire {
             self.pulse.beat();
         }
         self.metrics.client_bytes(Direction::Received, n as u64);
-        self.input.push(&buffer[..n]);
-        // There may have been a password in it.
-        buffer[..n].zeroize();
         Ok(n > 0)
     }
 
