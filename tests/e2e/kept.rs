@@ -1,6 +1,8 @@
 //! Connections to the upstream are kept from one session to the next: who may use them, how many there are, and what a poll costs then.
 
 use std::collections::BTreeMap;
+use std::sync::Mutex;
+use std::sync::mpsc::channel;
 
 use crate::support::bridge::{Bridge, Options};
 use crate::support::dovecot::Dovecot;
@@ -221,6 +223,32 @@ fn no_more_connections_are_open_than_is_allowed_and_a_slow_reader_keeps_nobody_f
     other.expect_ok();
     assert!(!other.body().is_empty());
     assert!(open() <= 2.0);
+}
+
+#[test]
+fn a_log_in_that_hangs_at_the_upstream_holds_others_up_for_a_moment_only() {
+    let (release, released) = channel::<()>();
+    let released = Mutex::new(released);
+    let peer = with_passwords(3).on("LOGIN", move |conn, _| {
+        if conn.number == 0 {
+            // An error is the end of the test.
+            let _ = released.lock().expect("the word").recv();
+        }
+        Flow::Default
+    });
+    let peer = peer.start();
+    let bridge = before(&peer, "", "connections = 1");
+    let mut first = bridge.pop3();
+    first.ok(&format!("USER {USER}"));
+    first.send(&format!("PASS {PASSWORD}"));
+    peer.wait_for("LOGIN", 1);
+    // One log-in may be tried at a time, and that one has no end.
+    assert_eq!(poll(&bridge, USER), 3);
+    assert_eq!(peer.commands("LOGIN").len(), 2);
+    release.send(()).expect("the peer waits");
+    first.expect_ok();
+    assert_eq!(first.stat().0, 3);
+    first.quit();
 }
 
 #[test]
