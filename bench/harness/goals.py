@@ -100,7 +100,8 @@ def reached_by(side: Side) -> list[Goal]:
         Goal("wan-retr200", "times faster than the peer, without body cache", "wall_s", "≥", 15, no_cache, peer, inverse=True),
         Goal("wan-retr200", "times faster than the peer", "wall_s", "≥", 15, warm, peer, inverse=True),
         *turns(side, "wan-top200p", 10, off=True),
-        Goal("shared200", "body octets from the upstream, against one copy", "copies", "≤", 1.1, warm),
+        # TLS hides which octets are bodies: with imaps all are counted.
+        Goal("shared200", "octets from the upstream, against one copy", "copies", "≤", 1.1, warm),
     ]
 
 

@@ -109,7 +109,7 @@ IDLE = (
 TURNS = Metric("upstream round trips", "turns", 2)
 FAR = (Metric("session s", "wall_s", 2), TURNS)
 SHARED = (
-    Metric("upstream body octets / one copy", "copies", 3),
+    Metric("upstream octets / one copy", "copies", 3),
     more("MB/s", "mb_per_s", 1),
     CPU_MESSAGE,
 )
@@ -184,7 +184,7 @@ SCENARIOS: tuple[Scenario, ...] = (
         options=LENGTH, manifest="big", before="restart", quick=using(limit=3),
     ),
     Scenario(
-        "shared200", "8 clients of one mailbox fetch the same 200 messages at the same time", "r200", 200, SHARED,
+        "shared200", "8 clients of one mailbox fetch the same 200 messages at the same time; octets of bodies, with imaps all", "r200", 200, SHARED,
         options=using(WHOLE, concurrency=8, sessions=8, together=""), clients="r200/desk{m}", manifest="r200",
         way="counted", before="wipe", kinds=("peer", "popbridge"),
     ),

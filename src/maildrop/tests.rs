@@ -6,7 +6,6 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// A maildrop of messages of these sizes with the UIDs 10, 20, 30 ...
 /// A client that deletes from the end on is not slowed down by what it has deleted, and sees the same as any other.
 #[test]
 fn what_is_deleted_in_long_stretches_is_passed_over() {
@@ -22,6 +21,7 @@ fn what_is_deleted_in_long_stretches_is_passed_over() {
     }
 }
 
+/// A maildrop of messages of these sizes with the UIDs 10, 20, 30 ...
 pub(crate) fn maildrop(sizes: &[u32]) -> Maildrop {
     Maildrop::new(contents(sizes), Shown::All)
 }
