@@ -250,9 +250,14 @@ impl Accounts {
         if sweeps {
             // Of sessions that end at the same time one sees to it.
             let entry = self.swept.entry(account.mailbox).or_insert(()).await;
-            sweeps = entry.is_fresh();
+            if entry.is_fresh() {
+                return Some(Care::Sweep);
+            }
+            // It may have been past this session's part of it.
+            let pending = self.store.has_intents(account.mailbox).await.ok()?;
+            return pending.then_some(Care::Pending);
         }
-        sweeps.then_some(Care::Sweep)
+        None
     }
 
     /// Whether time alone, or somebody's removal, can make something due; none where the store cannot say.

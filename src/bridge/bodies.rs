@@ -181,6 +181,8 @@ impl Bodies {
     /// Sets the gauges to what is kept now.
     pub(super) fn gauge(&self) {
         if let Some(kept) = &self.kept {
+            // What was put in and taken out is counted only then.
+            kept.run_pending_tasks();
             self.metrics
                 .body_cache(kept.weighted_size(), kept.entry_count());
         }

@@ -198,6 +198,8 @@ impl Capabilities {
             .split(|b| *b == b' ')
             .filter(|w| !w.is_empty())
             .map(|w| clean(w).to_ascii_uppercase())
+            // What had a control character in it is no capability.
+            .filter(|w| !w.contains(' '))
             .collect();
         list.sort_unstable();
         list.dedup();
