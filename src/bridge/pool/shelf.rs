@@ -16,6 +16,8 @@ use crate::imap::Connection;
 
 /// So long a message waits for those that are being read.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// So long a log-in waits for others on the same mailbox.
+const DOORSTEP: Duration = Duration::from_secs(2);
 /// So long a second connection that the same credential has opened is kept.
 const SPARE: Duration = Duration::from_secs(30);
 
@@ -125,9 +127,9 @@ impl Shelf {
         }
     }
 
-    /// Waits until fewer than the most log-ins are tried at the same time.
+    /// Waits until fewer than the most log-ins are tried at the same time, but not for long: somebody may be guessing passwords.
     pub(super) async fn turn_at_the_door(&self) -> Option<SemaphorePermit<'_>> {
-        self.door.acquire().await.ok()
+        timeout(DOORSTEP, self.door.acquire()).await.ok()?.ok()
     }
 
     /// The upstream has let somebody in: the connection is kept for the session that begins. One that is too many comes back.
@@ -366,36 +368,4 @@ impl DerefMut for Lease {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test(start_paused = true)]
-    async fn a_message_waits_ten_seconds_for_others_and_then_no_longer() {
-        let shelf = Shelf::new(2);
-        let reading = shelf.permit(Purpose::Bodies).await;
-        let began = Instant::now();
-        let (of_bodies, of_all) = shelf.permit(Purpose::Bodies).await;
-        assert_eq!(began.elapsed(), PATIENCE);
-        assert!(of_bodies.is_none() && of_all.is_none(), "beyond the cap");
-        // A list has its place all the while.
-        let (_, of_list) = shelf.permit(Purpose::Care).await;
-        assert!(of_list.is_some() && began.elapsed() == PATIENCE);
-        // Who has waited elsewhere before waits half as long.
-        shelf.permit(Purpose::LateBodies).await;
-        assert_eq!(began.elapsed(), PATIENCE + PATIENCE / 2);
-        drop(reading);
-        let (of_bodies, of_all) = shelf.permit(Purpose::Bodies).await;
-        assert!(of_bodies.is_some() && of_all.is_some());
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_list_waits_for_as_long_as_it_takes() {
-        let shelf = Arc::new(Shelf::new(1));
-        let at_work = shelf.permit(Purpose::Care).await;
-        let waiting = shelf.permit(Purpose::Care);
-        let waited = timeout(PATIENCE * 100, waiting).await;
-        assert!(waited.is_err());
-        drop(at_work);
-        assert!(shelf.permit(Purpose::Care).await.1.is_some());
-    }
-}
+mod tests;
