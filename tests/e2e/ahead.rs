@@ -1,8 +1,11 @@
 //! Messages fetched before they are asked for, and kept for other clients: how few round trips and octets that costs. Round trips are counted, not timed.
 
+use std::sync::Mutex;
+use std::sync::mpsc::channel;
+
 use crate::support::bridge::{Bridge, Options};
 use crate::support::fake_mailbox::Mailbox;
-use crate::support::imap_peer::{Peer, RunningPeer};
+use crate::support::imap_peer::{Flow, Peer, RunningPeer};
 use crate::support::mail::{large, on_the_wire};
 use crate::support::pop3::Pop3;
 use crate::support::process::eventually;
@@ -108,6 +111,51 @@ fn a_client_that_asks_for_all_at_once_uses_one_connection_too() {
     assert_eq!(peer.connections(), 1);
     let all = fetches(&peer);
     assert!(all.len() <= 9, "{all:?}");
+}
+
+#[test]
+fn what_comes_next_is_sent_for_while_something_is_still_on_its_way() {
+    let (release, released) = channel::<()>();
+    let released = Mutex::new(released);
+    let mailbox = Mailbox::ordinary(MESSAGES);
+    let raw: Vec<_> = mailbox
+        .lock()
+        .mail
+        .iter()
+        .map(|one| one.raw.clone())
+        .collect();
+    let peer = Peer::with_mailbox(mailbox)
+        .on("UID FETCH 2:6", move |conn, cmd| {
+            for uid in 2..=6 {
+                if uid == 5 {
+                    // An error is the end of the test.
+                    let _ = released.lock().expect("the word").recv();
+                }
+                let raw = &raw[uid - 1];
+                conn.line(&format!(
+                    "* {uid} FETCH (UID {uid} BODY[] {{{}}}",
+                    raw.len()
+                ));
+                conn.raw(raw);
+                conn.line(")");
+            }
+            conn.ok(cmd);
+            Flow::Done
+        })
+        .start();
+    let bridge = before(&peer, NO_CACHE);
+    let mut pop3 = bridge.pop3_as("user@example.com");
+    for n in 1..=3 {
+        assert_eq!(pop3.retr(n), wire(&peer, n as u32));
+    }
+    // Three are still to come, and the client asks for none of them.
+    release.send(()).expect("the peer waits");
+    peer.wait_for("UID FETCH 7:14", 1);
+    for n in 4..=MESSAGES {
+        assert_eq!(pop3.retr(n), wire(&peer, n as u32));
+    }
+    pop3.quit();
+    assert_eq!(peer.connections(), 1);
 }
 
 #[test]

@@ -226,7 +226,7 @@ fn no_more_connections_are_open_than_is_allowed_and_a_slow_reader_keeps_nobody_f
 }
 
 #[test]
-fn a_log_in_that_hangs_at_the_upstream_holds_others_up_for_a_moment_only() {
+fn a_log_in_that_hangs_at_the_upstream_does_not_keep_others_out() {
     let (release, released) = channel::<()>();
     let released = Mutex::new(released);
     let peer = with_passwords(3).on("LOGIN", move |conn, _| {
@@ -242,7 +242,6 @@ fn a_log_in_that_hangs_at_the_upstream_holds_others_up_for_a_moment_only() {
     first.ok(&format!("USER {USER}"));
     first.send(&format!("PASS {PASSWORD}"));
     peer.wait_for("LOGIN", 1);
-    // One log-in may be tried at a time, and that one has no end.
     assert_eq!(poll(&bridge, USER), 3);
     assert_eq!(peer.commands("LOGIN").len(), 2);
     release.send(()).expect("the peer waits");

@@ -1,5 +1,6 @@
 //! Sessions that list one mailbox at the same time share the question to the upstream, and no answer is older than its question.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 
@@ -8,6 +9,9 @@ use crate::support::fake_mailbox::Mailbox;
 use crate::support::imap_peer::{Flow, PASSWORD, Peer, RunningPeer, USER};
 use crate::support::mail::ordinary;
 use crate::support::pop3::Pop3;
+use crate::support::process::eventually;
+
+use crate::ahead::wire;
 
 /// A peer that answers the first NOOP on its first connection when it is told to, and then as things were when it was asked.
 fn slow_once(peer: Peer) -> (RunningPeer, Sender<()>) {
@@ -143,4 +147,49 @@ fn an_error_is_shared_only_by_those_who_have_the_same_password() {
     // The last one has asked for itself: after a refusal the folder is opened anew.
     assert_eq!(peer.commands("NOOP").len(), 2);
     assert_eq!(peer.commands("EXAMINE").len(), 4);
+}
+
+#[test]
+fn whose_password_is_refused_meanwhile_keeps_the_message_from_nobody_else() {
+    let (release, released) = channel::<()>();
+    let released = Mutex::new(released);
+    let connections = AtomicUsize::new(0);
+    let peer = Peer::with_mail(3)
+        .capability("IMAP4rev1 UIDPLUS")
+        .on("LOGIN", move |conn, cmd| {
+            // The first password is good for one connection.
+            let first = cmd.line.ends_with(&format!(" \"{PASSWORD}\""));
+            if !first || connections.fetch_add(1, Ordering::SeqCst) == 0 {
+                return Flow::Default;
+            }
+            conn.tagged(cmd, "NO [AUTHENTICATIONFAILED] no more");
+            Flow::Done
+        })
+        .on("UID FETCH", move |conn, cmd| {
+            if conn.number != 0 || !cmd.has("BODY.PEEK[]") {
+                return Flow::Default;
+            }
+            // An error is the end of the test.
+            let _ = released.lock().expect("the word").recv();
+            conn.close();
+            Flow::End
+        })
+        .start();
+    let bridge = before(&peer);
+    // To the peer this is as good as the first one.
+    let other = format!("{PASSWORD}2");
+    let (mut first, mut second) = (desk(&bridge, 1, PASSWORD), desk(&bridge, 2, &other));
+    assert_eq!(first.stat().0, 3);
+    assert_eq!(second.stat().0, 3);
+    first.send("RETR 1");
+    peer.wait_for("UID FETCH 1 (UID BODY.PEEK[])", 1);
+    second.send("RETR 1");
+    eventually(
+        "the second one waits for what the first one has sent for",
+        || bridge.metric("popbridge_body_lookups_total", &["outcome=\"awaited\""]) == 1.0,
+    );
+    release.send(()).expect("the peer waits");
+    assert_eq!(first.status().code(), Some("SYS/TEMP"));
+    second.expect_ok();
+    assert_eq!(second.body(), wire(&peer, 1));
 }

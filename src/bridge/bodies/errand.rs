@@ -14,7 +14,7 @@ use tracing::{Instrument as _, debug};
 use super::super::account::Account;
 use super::super::accounts::Accounts;
 use super::super::placeholder;
-use super::super::pool::{Lease, Purpose};
+use super::super::pool::{Credential, Lease, Purpose};
 use super::super::reading;
 use super::super::trouble::Trouble;
 use super::{Key, Kind, Outcome, Unfilled};
@@ -45,6 +45,8 @@ pub(in super::super) struct Errand {
     pub(in super::super) listed_at: Instant,
     /// What has not come yet.
     pub(in super::super) wishes: HashMap<Uid, Wish>,
+    /// What has.
+    pub(in super::super) given: Vec<Key>,
 }
 
 impl Errand {
@@ -74,9 +76,9 @@ impl Errand {
     }
 
     /// There is no connection: nobody need try again for the same.
-    fn refuse(&self, trouble: Trouble) -> Trouble {
+    fn refuse(&self, by: Credential, trouble: Trouble) -> Trouble {
         for wish in self.wishes.values() {
-            wish.slot.fill(Outcome::Refused(trouble.clone()));
+            wish.slot.fill(Outcome::Refused(by, trouble.clone()));
         }
         trouble
     }
@@ -105,6 +107,10 @@ impl UnderWay {
         if let Err(trouble) = fetched {
             // Whoever waits for one of them asks for it directly and hears more.
             debug!(%trouble, "messages could not be fetched together");
+            // What such an upstream has said is not kept for others.
+            for key in &self.errand.given {
+                self.accounts.bodies.forget(key);
+            }
         }
         for wish in self.errand.wishes.values() {
             self.accounts.bodies.forget(&wish.key);
@@ -112,12 +118,14 @@ impl UnderWay {
     }
 
     async fn fetch(&mut self) -> Result<(), Trouble> {
-        let _turn = Arc::clone(&self.errand.turn).lock_owned().await;
+        // Not a clone: the run counts who has its turn.
+        let _turn = std::mem::take(&mut self.errand.turn).lock_owned().await;
         if self.errand.is_unwanted() {
             return Ok(());
         }
         let pool = &self.accounts.pool;
         let (account, place) = (&self.errand.account, &self.errand.place);
+        let credential = pool.credential(account.entrance());
         let folder = Some(place.folder.as_str());
         let turn = pool.turn(account, Purpose::Bodies).await;
         if self.errand.is_unwanted() {
@@ -126,7 +134,7 @@ impl UnderWay {
         }
         let mut lease = match pool.take_in(turn, account, folder).await {
             Ok(lease) => lease,
-            Err(trouble) => return Err(self.errand.refuse(trouble)),
+            Err(trouble) => return Err(self.errand.refuse(credential, trouble)),
         };
         loop {
             if self.errand.is_unwanted() {
@@ -134,9 +142,13 @@ impl UnderWay {
                 return Ok(());
             }
             match fetch(&mut self.errand, &mut lease, &self.accounts).await {
-                Err(trouble) if trouble.is_lost_connection() && !lease.is_fresh => {
+                Err(trouble)
+                    if trouble.is_lost_connection()
+                        && !lease.is_fresh
+                        && !self.errand.is_unwanted() =>
+                {
                     let renewed = pool.renew(&self.errand.account, &mut lease).await;
-                    renewed.map_err(|trouble| self.errand.refuse(trouble))?;
+                    renewed.map_err(|trouble| self.errand.refuse(credential, trouble))?;
                 }
                 done => {
                     // One that is in the middle of a command is closed.
@@ -174,20 +186,8 @@ async fn fetch(
     if wanted.is_empty() {
         return Ok(last);
     }
-    let mut given = Vec::new();
     let mut bodies = lease.begin_bodies(wanted, errand.kind.part()).await?;
-    loop {
-        let fetched = match bodies.next().await {
-            Ok(Some(fetched)) => fetched,
-            Ok(None) => break,
-            Err(error) => {
-                // What such an upstream has said is not kept for others.
-                for key in &given {
-                    accounts.bodies.forget(key);
-                }
-                return Err(error.into());
-            }
-        };
+    while let Some(fetched) = bodies.next().await? {
         let Some(wish) = errand.wishes.get(&fetched.uid) else {
             continue;
         };
@@ -206,7 +206,7 @@ async fn fetch(
             accounts.bodies.forget(&wish.key);
         }
         if let Some(wish) = errand.wishes.remove(&fetched.uid) {
-            given.push(wish.key);
+            errand.given.push(wish.key);
             match errand.wishes.is_empty() {
                 true => last = Some((wish, octets)),
                 false => wish.slot.fill(Outcome::Here(octets)),

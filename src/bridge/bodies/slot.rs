@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use bytes::Bytes;
 use tokio::sync::SetOnce;
 
+use super::super::pool::Credential;
 use super::super::trouble::Trouble;
 use crate::metrics::Metrics;
 
@@ -98,15 +99,15 @@ pub(in super::super) enum Outcome {
     Here(Bytes),
     /// It is to be asked for directly, which tells what is wrong.
     Nowhere,
-    /// No connection could be opened: whoever asks directly would hear the same.
-    Refused(Trouble),
+    /// No connection could be opened with this credential: whoever asks directly with it would hear the same.
+    Refused(Credential, Trouble),
 }
 
 impl Outcome {
     fn octets(&self) -> Option<&Bytes> {
         match self {
             Self::Here(octets) => Some(octets),
-            Self::Nowhere | Self::Refused(_) => None,
+            Self::Nowhere | Self::Refused(..) => None,
         }
     }
 }

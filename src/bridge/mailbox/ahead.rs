@@ -11,6 +11,7 @@ use tokio::sync::{Mutex, OwnedSemaphorePermit};
 use tokio::time::timeout;
 
 use super::super::bodies::{Claim, Errand, Key, Kind, LONGEST, Outcome, Unfilled, Wish};
+use super::super::pool::Credential;
 use super::super::reading;
 use super::super::trouble::Trouble;
 use super::Mailbox;
@@ -120,7 +121,7 @@ impl Ahead {
 
     /// How many errands of this run are on their way, or wait for their turn.
     fn errands(&self) -> usize {
-        // Each has one, and so has this.
+        // Each has it until it ends, and so has this.
         Arc::strong_count(&self.turn) - 1
     }
 }
@@ -191,7 +192,9 @@ impl Mailbox {
         match timeout(PATIENCE, slot.take()).await {
             Ok(Outcome::Here(octets)) => Ok(Found::Here(octets)),
             Ok(Outcome::Nowhere) => Ok(Found::Nowhere),
-            Ok(Outcome::Refused(trouble)) => Err(trouble),
+            Ok(Outcome::Refused(by, trouble)) if by == self.credential() => Err(trouble),
+            // Somebody else's password is none any more.
+            Ok(Outcome::Refused(..)) => Ok(Found::Nowhere),
             Err(_) => Ok(Found::Late),
         }
     }
@@ -247,6 +250,10 @@ impl Mailbox {
         self.accounts.bodies.slot(key, item.size)
     }
 
+    fn credential(&self) -> Credential {
+        self.accounts.pool.credential(self.account.entrance())
+    }
+
     fn key(&self, item: &Item, kind: Kind) -> Key {
         Key {
             mailbox: self.account.mailbox,
@@ -273,6 +280,7 @@ impl Mailbox {
                 turn: Arc::clone(&self.ahead.turn),
                 listed_at: self.listed_at,
                 wishes: HashMap::new(),
+                given: Vec::new(),
             });
             errand.wishes.insert(target.uid, Wish { key, target, slot });
         }
