@@ -35,7 +35,7 @@ pub struct Connection {
     opened_at: Instant,
     /// The list that was found true of the open folder, and when the folder was opened for it.
     in_step: Option<InStep>,
-    /// Whether the upstream has told since then that messages came or went.
+    /// Whether the upstream has told since the folder was opened that messages came or went.
     has_news: bool,
     /// Folders that were found on this connection: what they were looked for as, and their names.
     found: Vec<(String, String)>,

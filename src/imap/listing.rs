@@ -253,6 +253,9 @@ impl View<'_> {
         let highest = left.find(|uid| table.position(*uid).is_some());
         if let Some(uid) = highest.filter(|_| highest != last) {
             let told = self.fetch_range(&uid.to_string()).await?;
+            if told.went > 0 || self.exists as usize != table.len() {
+                return Ok(Err("messages came or went while it was made"));
+            }
             for row in &told.rows {
                 if table.put(row.message, row.gm_msgid) == Put::Changed {
                     return Ok(Err("a known UID has another date, size or X-GM-MSGID"));

@@ -133,6 +133,7 @@ impl Connection {
         };
         self.folder = Some((folder.to_owned(), selected.clone()));
         self.opened_at = Instant::now();
+        self.has_news = false;
         Ok(selected)
     }
 }

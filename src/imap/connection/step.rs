@@ -24,7 +24,8 @@ pub(super) struct InStep {
 }
 
 impl Connection {
-    /// The open folder holds what this list says, as of the last command.
+    /// The open folder held what this list says at some moment since it was opened. What was told since then may be in it or not: then it is
+    /// asked for again.
     pub(in super::super) fn put_in_step(&mut self, index: &Arc<Index>) {
         // Found true again, it is as old as the folder's opening.
         let since = self
@@ -33,7 +34,6 @@ impl Connection {
             .map_or_else(Instant::now, |step| step.since);
         let index = Arc::clone(index);
         self.in_step = Some(InStep { index, since });
-        self.has_news = false;
     }
 
     /// Whether this list of the folder is still true, where the upstream can be asked that without opening the folder again; else
@@ -125,6 +125,25 @@ mod tests {
             let told = connection.still_holds("INBOX", &index).await;
             assert_eq!(told.unwrap(), holds);
         }
+    }
+
+    #[tokio::test]
+    async fn what_was_told_while_the_list_was_made_is_news() {
+        let index = empty();
+        let answers = [OPENED, "* 1 EXISTS\n{tag} OK news\n", OPENED, QUIET];
+        let (mut connection, _) = upstream("IMAP4rev1", &answers).await;
+        connection.examine("INBOX", true).await.unwrap();
+        connection
+            .command("NOOP", "NOOP", |_| Ok(()))
+            .await
+            .unwrap();
+        connection.put_in_step(&index);
+        let told = connection.still_holds("INBOX", &index).await;
+        assert_eq!(told.unwrap(), None);
+        connection.examine("INBOX", true).await.unwrap();
+        connection.put_in_step(&index);
+        let told = connection.still_holds("INBOX", &index).await;
+        assert_eq!(told.unwrap(), Some(true));
     }
 
     #[tokio::test]

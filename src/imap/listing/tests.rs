@@ -67,6 +67,33 @@ async fn what_is_known_and_still_true_costs_one_command() {
 }
 
 #[tokio::test]
+async fn what_goes_while_the_last_one_left_is_looked_at_is_gone_from_the_list() {
+    let one_left = EXAMINED.replace("* 2 EXISTS", "* 1 EXISTS");
+    let row = rows(100).lines().next().unwrap().to_owned();
+    let row_and_done = format!("{row}\n{{tag}} OK done\n");
+    let uid = "* 1 FETCH (UID 1)\n{tag} OK done\n";
+    let another = row.replace("UID 1 ", "UID 9 ");
+    let another = format!("{another}\n{{tag}} OK done\n");
+    for (news, left) in [
+        ("* 1 EXPUNGE", [].as_slice()),
+        ("* 1 EXPUNGE\n* 1 EXISTS", &[9]),
+    ] {
+        let row_and_news = format!("{row}\n{news}\n{{tag}} OK done\n");
+        let answers = [
+            one_left.as_str(),
+            &row_and_done,
+            uid,
+            &row_and_news,
+            &another,
+        ];
+        let known = known([1, 2], 9, Some(vec![101, 102]));
+        let (index, ..) = refreshed("X-GM-EXT-1", &answers, known).await;
+        let uids: Vec<u32> = index.messages.iter().map(|one| one.uid.get()).collect();
+        assert_eq!(uids, left, "{news}");
+    }
+}
+
+#[tokio::test]
 async fn a_known_uid_with_another_id_is_another_message() {
     let known = known([1, 2], 8, Some(vec![101, 102]));
     let listed = rows(200);
