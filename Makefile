@@ -13,10 +13,11 @@
 #                    SLOW=1          also the peer's first list over 40 ms, 7 minutes each
 #                    VARIANT=a=FILE  a target more: popbridge with these lines of configuration, too
 #                    DIR=FOLDER      instead of target/bench      DOCUMENT=1   writes docs/performance.md in any case
+# make profile       where popbridge's CPU time goes (perf) and how often it allocates memory (heaptrack), five minutes; prints two tables
 # cargo bench        micro benchmarks of the parts that touch every octet or every message (benches/); two minutes
 # make bench-check   formatting, lints and tests of the bench's load generator
 
-.PHONY: demo test check bench bench-check deps
+.PHONY: demo test check bench profile bench-check deps
 
 demo:
 	@scripts/demo.sh $(if $(ONCE),--once)
@@ -35,6 +36,10 @@ bench:
 	  $(if $(REPS),--reps $(REPS)) $(if $(SCENARIOS),--scenarios $(SCENARIOS)) $(if $(TARGETS),--targets $(TARGETS)) \
 	  $(if $(QUICK),--quick) $(if $(OFFICE),--office $(OFFICE)) $(if $(SLOW),--slow) $(if $(DIR),--dir "$(DIR)") \
 	  $(foreach variant,$(VARIANT),--variant "$(variant)") $(if $(DOCUMENT),--document)
+
+profile:
+	@scripts/install-deps.sh profile
+	@$(if $(DIR),BENCH_DIR="$(DIR)") bench/profile.py
 
 bench-check:
 	cd bench/load && cargo fmt --check

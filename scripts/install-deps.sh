@@ -3,6 +3,7 @@
 #
 #   scripts/install-deps.sh demo    dovecot-imapd, curl, openssl, python3
 #   scripts/install-deps.sh bench   dovecot-imapd, dovecot-pop3d, openssl, python3
+#   scripts/install-deps.sh profile what the bench needs, perf and heaptrack
 #   scripts/install-deps.sh test    what the demo needs, dovecot-pop3d, the POP3 clients, fail2ban's filters, PostgreSQL, a clock
 #                               that can be set, and Cyrus IMAP
 #
@@ -26,6 +27,9 @@ demo_needs="$shared_needs
 curl                     curl"
 bench_needs="$shared_needs
 /usr/lib/dovecot/pop3    dovecot-pop3d"
+profile_needs="$bench_needs
+perf                     linux-perf
+heaptrack                heaptrack"
 test_needs="$demo_needs
 /usr/lib/dovecot/pop3    dovecot-pop3d
 fetchmail                fetchmail
@@ -38,9 +42,10 @@ faketime                 faketime"
 case "${1:-}" in
 demo) needs=$demo_needs ;;
 bench) needs=$bench_needs ;;
+profile) needs=$profile_needs ;;
 test) needs=$test_needs ;;
 *)
-  echo "usage: $0 demo|bench|test" >&2
+  echo "usage: $0 demo|bench|profile|test" >&2
   exit 2
   ;;
 esac
