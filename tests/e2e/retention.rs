@@ -55,6 +55,10 @@ fn take(office: &Office, name: &str, numbers: &[usize], delete: bool) {
 fn opened_with_much(messages: usize, names: &[&str]) -> Office {
     let office = with(ALL_DELIVERED).start();
     office.mail.fill_many(messages);
+    // The bridge may have looked while the files came, and within a second of that Dovecot does not look again.
+    eventually("Dovecot shows all", || {
+        office.phone_flags().len() == messages
+    });
     add_all(&office, names);
     office
 }
