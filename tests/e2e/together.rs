@@ -4,14 +4,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 
+use crate::ahead::wire;
 use crate::support::bridge::{Bridge, Options};
 use crate::support::fake_mailbox::Mailbox;
 use crate::support::imap_peer::{Flow, PASSWORD, Peer, RunningPeer, USER};
 use crate::support::mail::ordinary;
 use crate::support::pop3::Pop3;
 use crate::support::process::eventually;
-
-use crate::ahead::wire;
 
 /// A peer that answers the first NOOP on its first connection when it is told to, and then as things were when it was asked.
 fn slow_once(peer: Peer) -> (RunningPeer, Sender<()>) {

@@ -1,6 +1,6 @@
 //! A message that is here or on its way.
 //!
-//! Must not know: which message it is, who fetches it.
+//! Must not know: which message it is, who fetches it. Whose credential was refused is only passed on.
 
 use std::ops::Deref;
 use std::sync::Arc;
