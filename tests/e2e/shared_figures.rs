@@ -179,7 +179,8 @@ fn polls_read_and_write_next_to_nothing(bridge: &Bridge, state: &Path, size: u64
     ));
     assert!(read <= READ, "{read} octets");
     // Every 10 seconds the times at which clients were last seen are written behind their backs; and once in `sweep_interval` the mailbox is
-    // looked through after a session, for which its turn is taken and given back. Nothing else is.
+    // looked through after a session, for which its turn is taken and given back. The first write after a start begins SQLite's log, whose
+    // head is synced by itself. Nothing else is.
     let beats = started.as_secs() as usize / 10 + 1;
-    assert!(syncs <= beats + 2, "{syncs} in {started:?}");
+    assert!(syncs <= beats + 3, "{syncs} in {started:?}");
 }
