@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::bridge::Upstream;
 use crate::config::Config;
-use crate::imap::{Connection, Credentials, Destinations, Error};
+use crate::imap::{Connection, Credentials, Destinations, Error, Proof};
 use crate::metrics::Metrics;
 use crate::policy::DisposeRule;
 use crate::run::{StartError, upstreams};
@@ -69,7 +69,10 @@ pub async fn check(
             continue;
         };
         let user = account.login.clone();
-        let credentials = Credentials { user, password };
+        let credentials = Credentials {
+            user,
+            proof: Proof::Password(password),
+        };
         if let Err(error) = log_in(upstream, &account.dispose, &credentials, out).await? {
             writeln!(out, "  {error}")?;
             well = false;
@@ -83,7 +86,10 @@ pub async fn check(
             )?;
             return Ok(false);
         };
-        let credentials = Credentials { user, password };
+        let credentials = Credentials {
+            user,
+            proof: Proof::Password(password),
+        };
         if let Err(error) = log_in(upstream, &upstream.terms.dispose, &credentials, out).await? {
             writeln!(out, "  {error}")?;
             well = false;

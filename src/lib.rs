@@ -13,6 +13,7 @@ pub mod config;
 pub mod imap;
 pub mod maildrop;
 pub mod metrics;
+pub mod oauth;
 pub mod pem;
 pub mod policy;
 pub mod pop3;

@@ -9,7 +9,7 @@ use super::pool::Entrance;
 use super::trouble::Trouble;
 use crate::auth::PasswordSource;
 use crate::config;
-use crate::imap::{Connection, Credentials, Nature};
+use crate::imap::{Connection, Credentials, Nature, Proof};
 use crate::policy::{DisposeRule, Rules};
 use crate::secret::Secret;
 use crate::store::MailboxId;
@@ -130,7 +130,7 @@ pub(super) async fn open(entrance: Entrance<'_>) -> Result<Box<Connection>, Trou
     };
     let credentials = Credentials {
         user: login.to_owned(),
-        password: secret,
+        proof: Proof::Password(secret),
     };
     let opened = upstream.endpoint.open(&credentials).await;
     opened.map(Box::new).map_err(|error| {

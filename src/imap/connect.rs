@@ -40,13 +40,30 @@ pub struct Endpoint {
     pub observer: Arc<dyn Observer>,
 }
 
-/// A user name and a password for LOGIN or AUTHENTICATE PLAIN.
+/// Who wants in, and what shows that they may.
 #[derive(Clone, Debug)]
 pub struct Credentials {
     /// As the upstream knows it.
     pub user: String,
-    /// The upstream's password for it.
-    pub password: Secret,
+    /// What is shown for it.
+    pub proof: Proof,
+}
+
+/// What is shown to an upstream at the log-in.
+#[derive(Clone, Debug)]
+pub enum Proof {
+    /// A password, for LOGIN or AUTHENTICATE PLAIN.
+    Password(Secret),
+    /// An OAuth 2.0 access token (RFC 6750), for AUTHENTICATE XOAUTH2.
+    Token(Secret),
+}
+
+impl Proof {
+    fn secret(&self) -> &Secret {
+        match self {
+            Self::Password(secret) | Self::Token(secret) => secret,
+        }
+    }
 }
 
 impl Endpoint {
@@ -70,7 +87,7 @@ impl Endpoint {
     }
 
     async fn try_open(&self, credentials: &Credentials) -> Result<Connection, Error> {
-        if has_line_end(&credentials.user) || has_line_end(credentials.password.expose()) {
+        if has_line_end(&credentials.user) || has_line_end(credentials.proof.secret().expose()) {
             // Such a name could forge a field or a command; no upstream has it, so none is asked.
             return Err(Error::LoginRefused(Reply::ours(
                 Condition::No,
@@ -79,16 +96,9 @@ impl Endpoint {
             )));
         }
         let (stranger, capabilities) = self.stranger().await?;
-        let mechanism = if capabilities.has("AUTH=PLAIN") {
-            Mechanism::Plain
-        } else if capabilities.has("LOGINDISABLED") {
-            return Err(Error::Insecure(
-                "the upstream forbids LOGIN here and does not offer AUTHENTICATE PLAIN",
-            ));
-        } else {
-            Mechanism::Login
-        };
-        let login = stranger.login(mechanism, &credentials.user, credentials.password.expose());
+        let mechanism = mechanism(&credentials.proof, &capabilities)?;
+        let secret = credentials.proof.secret().expose();
+        let login = stranger.login(mechanism, &credentials.user, secret);
         let (driver, told) = tokio::time::timeout(self.command_timeout, login)
             .await
             .map_err(|_| Error::Timeout("the log-in"))??;
@@ -194,6 +204,21 @@ impl Endpoint {
 
     fn transport(&self, socket: Box<dyn Socket>) -> Transport {
         Transport::new(socket, Arc::clone(&self.observer), self.command_timeout)
+    }
+}
+
+/// The best way to show this that the upstream offers.
+fn mechanism(proof: &Proof, capabilities: &Capabilities) -> Result<Mechanism, Error> {
+    match proof {
+        Proof::Password(_) if capabilities.has("AUTH=PLAIN") => Ok(Mechanism::Plain),
+        Proof::Password(_) if capabilities.has("LOGINDISABLED") => Err(Error::Insecure(
+            "the upstream forbids LOGIN here and does not offer AUTHENTICATE PLAIN",
+        )),
+        Proof::Password(_) => Ok(Mechanism::Login),
+        Proof::Token(_) if capabilities.has("AUTH=XOAUTH2") => Ok(Mechanism::XOAuth2),
+        Proof::Token(_) => Err(Error::Lacks(
+            "AUTH=XOAUTH2, which a log-in with a token needs",
+        )),
     }
 }
 

@@ -34,6 +34,8 @@ pub(super) enum Mechanism {
     Plain,
     /// LOGIN with quoted strings.
     Login,
+    /// AUTHENTICATE XOAUTH2 (Google's and Microsoft's): a token.
+    XOAuth2,
 }
 
 impl Stranger {
@@ -89,6 +91,12 @@ impl Stranger {
                     .authenticate("PLAIN", Plain { user, password })
                     .await
             }
+            Mechanism::XOAuth2 => {
+                let token = XOAuth2 {
+                    message: Some(format!("user={user}\u{1}auth=Bearer {password}\u{1}\u{1}")),
+                };
+                self.client.authenticate("XOAUTH2", token).await
+            }
         };
         match outcome {
             Ok(session) => {
@@ -99,7 +107,7 @@ impl Stranger {
                 if !reply.is_ok() {
                     return Err(Error::LoginRefused(reply));
                 }
-                if mechanism == Mechanism::Plain && !transport.was_asked() {
+                if mechanism != Mechanism::Login && !transport.was_asked() {
                     // The password is sent only when it is asked for, so nobody has checked it.
                     return Err(Error::Insecure(
                         "the upstream accepted the log-in without asking for the password",
@@ -162,6 +170,19 @@ impl Authenticator for Plain<'_> {
 
     fn process(&mut self, _challenge: &[u8]) -> String {
         format!("\0{}\0{}", self.user, self.password)
+    }
+}
+
+struct XOAuth2 {
+    message: Option<String>,
+}
+
+impl Authenticator for XOAuth2 {
+    type Response = String;
+
+    /// An error comes as a second challenge, to which an empty answer is due.
+    fn process(&mut self, _challenge: &[u8]) -> String {
+        self.message.take().unwrap_or_default()
     }
 }
 

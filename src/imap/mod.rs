@@ -37,7 +37,7 @@ mod transport;
 
 pub use bodies::{Bodies, Fetched, Wanted};
 pub use body::{Body, BodyStart, Part};
-pub use connect::{Credentials, Endpoint};
+pub use connect::{Credentials, Endpoint, Proof};
 pub use connection::{Connection, Selected};
 pub use copy::Copied;
 pub use dispose::{Acted, Destinations, Removal, Target};

@@ -6,7 +6,7 @@ use std::time::Duration;
 use popbridge::config::Security;
 use popbridge::imap::{
     Acted, Connection, Copied, Credentials, Destinations, Endpoint, Error, Identity, Observer,
-    Removal, Target, to_wire,
+    Proof, Removal, Target, to_wire,
 };
 use popbridge::maildrop::{Uid, UidValidity};
 use popbridge::policy::{Action, Archive, Trash};
@@ -81,7 +81,7 @@ impl Server {
         };
         let credentials = Credentials {
             user: "ann".to_owned(),
-            password: Secret::new(PASSWORD.to_owned()),
+            proof: Proof::Password(Secret::new(PASSWORD.to_owned())),
         };
         endpoint.open(&credentials).await.unwrap()
     }
