@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 pub use name::LoginName;
 pub use source::PasswordSource;
-pub use verified::{Sealed, Verifier};
+pub use verified::{Kind, Sealed, Verifier};
 
 /// Finds the upstream of a user name by its domain.
 #[derive(Debug)]

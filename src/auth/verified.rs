@@ -1,5 +1,5 @@
 //! Checks the passwords of clients for log-ins: never on the async threads, a few at a time, and not again and again for a client that
-//! polls. Of passwords that only an upstream can check it remembers under a keyed hash which ones were refused a moment ago.
+//! polls. Of passwords and tokens that only an upstream can check it remembers under a keyed hash which ones were refused a moment ago.
 //!
 //! Must not know: who the client is, where hashes are stored.
 
@@ -12,7 +12,7 @@ use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 use zeroize::Zeroizing;
 
-use super::passwords::{Kind, PasswordError, fits_keyed, fits_slow, kind, waste_time};
+use super::passwords::{self, PasswordError, fits_keyed, fits_slow, kind, waste_time};
 use crate::secret::{Secret, StoredPassword};
 
 /// How many slow checks run at once: each takes 19 MiB and a processor.
@@ -24,8 +24,17 @@ const REFUSED: Duration = Duration::from_secs(60);
 /// How many are known.
 const CAPACITY: u64 = 10_000;
 
-/// A name and a password under a key of this process: it can be compared, and nothing can be learnt from it.
+/// A name and a password or token under a key of this process: it can be compared, and nothing can be learnt from it.
 pub type Sealed = [u8; 32];
+
+/// What a text is that only an upstream can check: as the one it may be right, and wrong as the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A password.
+    Password,
+    /// An OAuth 2.0 access token.
+    Token,
+}
 
 /// See the module. Cloning shares.
 #[derive(Clone)]
@@ -68,14 +77,14 @@ impl Verifier {
     /// Whether `presented` fits what is `stored` for a client. A refusal takes as long whatever is stored; see [`nobody`](Self::nobody).
     pub async fn verify(&self, stored: &StoredPassword, presented: &Secret) -> bool {
         match kind(stored) {
-            Kind::Keyed => {
+            passwords::Kind::Keyed => {
                 let fits = fits_keyed(&self.key, stored, presented);
                 if !fits {
                     self.nobody(presented).await;
                 }
                 fits
             }
-            Kind::Slow => {
+            passwords::Kind::Slow => {
                 let known = self.remembered_as(stored, presented);
                 if self.verified.get(&known).await.is_some() {
                     return true;
@@ -100,11 +109,16 @@ impl Verifier {
         .await;
     }
 
-    /// What a password that only an upstream can check is remembered by.
-    pub fn sealed(&self, upstream: &str, login: &str, presented: &Secret) -> Sealed {
+    /// What a text that only an upstream can check is remembered by.
+    pub fn sealed(&self, upstream: &str, login: &str, kind: Kind, presented: &Secret) -> Sealed {
+        let kind: &[u8] = match kind {
+            Kind::Password => b"password",
+            Kind::Token => b"token",
+        };
         self.hash([
             upstream.as_bytes(),
             login.as_bytes(),
+            kind,
             presented.expose().as_bytes(),
         ])
     }
@@ -195,19 +209,20 @@ mod tests {
     #[tokio::test]
     async fn what_an_upstream_has_refused_is_known_by_name_and_password_together() {
         let verifier = Verifier::new(KEY).unwrap();
-        let sealed = verifier.sealed("up", "info", &secret("wrong"));
+        let sealed = verifier.sealed("up", "info", Kind::Password, &secret("wrong"));
         assert!(!verifier.was_refused(&sealed).await);
         verifier.note_refused(sealed).await;
         assert!(verifier.was_refused(&sealed).await);
-        for (upstream, login, password) in [
-            ("up", "info", "right"),
-            ("up", "infow", "rong"),
-            ("other", "info", "wrong"),
+        for (upstream, login, kind, password) in [
+            ("up", "info", Kind::Password, "right"),
+            ("up", "infow", Kind::Password, "rong"),
+            ("other", "info", Kind::Password, "wrong"),
+            ("up", "info", Kind::Token, "wrong"),
         ] {
-            let other = verifier.sealed(upstream, login, &secret(password));
+            let other = verifier.sealed(upstream, login, kind, &secret(password));
             assert!(
                 !verifier.was_refused(&other).await,
-                "{upstream} {login} {password}"
+                "{upstream} {login} {kind:?} {password}"
             );
         }
     }

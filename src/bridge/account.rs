@@ -11,7 +11,6 @@ use crate::auth::PasswordSource;
 use crate::config;
 use crate::imap::{Connection, Credentials, Nature, Proof};
 use crate::policy::{DisposeRule, Rules};
-use crate::secret::Secret;
 use crate::store::MailboxId;
 
 /// The folder that mail arrives in (RFC 3501, 5.1).
@@ -77,8 +76,8 @@ impl Terms {
 /// Where the password comes from.
 #[derive(Clone)]
 pub(super) enum Password {
-    /// The POP3 client presented it.
-    Presented(Secret),
+    /// The POP3 client presented it, or a token.
+    Presented(Proof),
     /// The configuration says where it is; read anew for each connection, as it may be changed there.
     Configured(Arc<PasswordSource>),
 }
@@ -121,16 +120,16 @@ pub(super) async fn open(entrance: Entrance<'_>) -> Result<Box<Connection>, Trou
         login,
         password,
     } = entrance;
-    let secret = match password {
-        Password::Presented(secret) => secret.clone(),
+    let proof = match password {
+        Password::Presented(proof) => proof.clone(),
         Password::Configured(source) => {
             let read = source.read();
-            read.map_err(|error| Trouble::Password(error.to_string()))?
+            Proof::Password(read.map_err(|error| Trouble::Password(error.to_string()))?)
         }
     };
     let credentials = Credentials {
         user: login.to_owned(),
-        proof: Proof::Password(secret),
+        proof,
     };
     let opened = upstream.endpoint.open(&credentials).await;
     opened.map(Box::new).map_err(|error| {

@@ -17,16 +17,15 @@ use super::{Bridge, Configured, Terms, Upstream, clock};
 use crate::auth::LoginName;
 use crate::auth::name::normalized;
 use crate::config::ClientSettings;
-use crate::imap::{Error, Nature};
-use crate::pop3::Login;
-use crate::secret::Secret;
+use crate::imap::{Error, Nature, Proof};
+use crate::pop3::{Login, Presented};
 use crate::store::{Client, NewClient, StoreError};
 
 /// Why nobody got in.
 pub(super) enum Barred {
     /// The name belongs to no upstream and no client.
     NoUpstream,
-    /// The bridge knows the client, and this is not its password.
+    /// The bridge knows the client, and this is not its password, or is a token.
     WrongPassword,
     /// The upstream does not accept user and password.
     Rejected {
@@ -70,17 +69,21 @@ impl Bridge {
             .log_in(&login.user, |upstream| upstream.separator);
         let Some((upstream, name)) = found else {
             // As long as for a client that exists.
-            self.verifier.nobody(&login.password).await;
+            self.verifier.nobody(login.presented.secret()).await;
             return Err(Barred::NoUpstream);
         };
-        let password = Password::Presented(login.password.clone());
+        let proof = match &login.presented {
+            Presented::Password(password) => Proof::Password(password.clone()),
+            Presented::Token(token) => Proof::Token(token.clone()),
+        };
+        let password = Password::Presented(proof.clone());
         let entrance = Entrance {
             upstream,
             login: &name.mailbox,
             password: &password,
         };
         let visit = self.accounts.pool.visit(entrance);
-        self.admit(entrance, &login.password).await?;
+        self.admit(entrance, &proof).await?;
         let client = self.enrolled(upstream, &name).await?;
         let account = Account {
             upstream: Arc::clone(upstream),
@@ -92,16 +95,13 @@ impl Bridge {
         self.seat(client, account, visit, name.recent, pulse).await
     }
 
-    /// Whether the upstream knows user and password: it is asked, or has been a moment ago.
-    async fn admit(&self, entrance: Entrance<'_>, secret: &Secret) -> Result<(), Barred> {
-        let Entrance {
-            upstream, login, ..
-        } = entrance;
+    /// Whether the upstream knows user and password or token: it is asked, or has been a moment ago.
+    async fn admit(&self, entrance: Entrance<'_>, proof: &Proof) -> Result<(), Barred> {
         let rejected = |trouble| Barred::Rejected {
-            upstream: upstream.name.clone(),
+            upstream: entrance.upstream.name.clone(),
             trouble,
         };
-        let sealed = self.verifier.sealed(&upstream.name, login, secret);
+        let sealed = self.accounts.pool.sealed(entrance, proof);
         if self.verifier.was_refused(&sealed).await {
             return Err(rejected(Error::refused_lately().into()));
         }
@@ -122,9 +122,16 @@ impl Bridge {
         recent: bool,
         pulse: &Arc<Pulse>,
     ) -> Result<Mailbox, Barred> {
-        let fits = match &client.password {
-            Some(stored) => self.verifier.verify(stored, &login.password).await,
-            None => false,
+        let fits = match (&client.password, &login.presented) {
+            (Some(stored), Presented::Password(password)) => {
+                self.verifier.verify(stored, password).await
+            }
+            // A token is for the upstream, and this client's account is none of its own. As long as for a wrong password.
+            (_, Presented::Token(token)) => {
+                self.verifier.nobody(token).await;
+                false
+            }
+            (None, Presented::Password(_)) => false,
         };
         if !fits {
             return Err(Barred::WrongPassword);

@@ -18,7 +18,8 @@ use tracing::Instrument as _;
 use super::Upstream;
 use super::account::{Account, Password, open};
 use super::trouble::Trouble;
-use crate::auth::Verifier;
+use crate::auth::{Kind, Sealed, Verifier};
+use crate::imap::Proof;
 use shelf::{Permits, Shelf};
 
 pub(super) use shelf::{Credential, Lease, Visit};
@@ -46,7 +47,7 @@ pub(super) struct Entrance<'a> {
 pub(super) struct Pool {
     shelves: Mutex<HashMap<Name, Arc<Shelf>>>,
     verifier: Verifier,
-    /// How long a presented password is believed that the upstream has accepted.
+    /// How long a presented password or token is believed that the upstream has accepted. When a token expires is not known here.
     trust: Duration,
     /// How long a connection is kept that nobody uses.
     idle: Duration,
@@ -212,11 +213,16 @@ impl Pool {
     pub(super) fn credential(&self, entrance: Entrance<'_>) -> Credential {
         match entrance.password {
             Password::Configured(_) => Credential::Configured,
-            Password::Presented(secret) => Credential::Presented(self.verifier.sealed(
-                &entrance.upstream.name,
-                entrance.login,
-                secret,
-            )),
+            Password::Presented(proof) => Credential::Presented(self.sealed(entrance, proof)),
+        }
+    }
+
+    /// What a proof that only the upstream can check is compared by.
+    pub(super) fn sealed(&self, entrance: Entrance<'_>, proof: &Proof) -> Sealed {
+        let (upstream, login) = (&entrance.upstream.name, entrance.login);
+        match proof {
+            Proof::Password(text) => self.verifier.sealed(upstream, login, Kind::Password, text),
+            Proof::Token(text) => self.verifier.sealed(upstream, login, Kind::Token, text),
         }
     }
 }

@@ -156,7 +156,8 @@ impl Driver {
             let started = Instant::now();
             let Wire { input, out, .. } = &mut self.visitor.wire;
             let before = out.len();
-            let Some(line) = input.next_line() else {
+            let Some(line) = input.next_line_within(|start| self.session.longest_line(start))
+            else {
                 return Ok(None);
             };
             if matches!(line, Line::TooLong) {

@@ -15,9 +15,10 @@ use tokio_rustls::rustls::pki_types::ServerName;
 use super::Observer;
 use super::buffered::Buffered;
 use super::connection::Connection;
-use super::driver::{Mechanism, Stranger};
+use super::driver::Stranger;
 use super::error::Error;
 use super::reply::{Capabilities, Condition, Reply, split_word};
+use super::sasl::{Claim, Mechanism};
 use super::transport::{Socket, Transport};
 use crate::config::Security;
 use crate::secret::Secret;
@@ -54,7 +55,7 @@ pub struct Credentials {
 pub enum Proof {
     /// A password, for LOGIN or AUTHENTICATE PLAIN.
     Password(Secret),
-    /// An OAuth 2.0 access token (RFC 6750), for AUTHENTICATE XOAUTH2.
+    /// An OAuth 2.0 access token (RFC 6750), for AUTHENTICATE OAUTHBEARER or XOAUTH2.
     Token(Secret),
 }
 
@@ -87,7 +88,7 @@ impl Endpoint {
     }
 
     async fn try_open(&self, credentials: &Credentials) -> Result<Connection, Error> {
-        if has_line_end(&credentials.user) || has_line_end(credentials.proof.secret().expose()) {
+        if !credentials.can_be_sent() {
             // Such a name could forge a field or a command; no upstream has it, so none is asked.
             return Err(Error::LoginRefused(Reply::ours(
                 Condition::No,
@@ -96,9 +97,14 @@ impl Endpoint {
             )));
         }
         let (stranger, capabilities) = self.stranger().await?;
-        let mechanism = mechanism(&credentials.proof, &capabilities)?;
-        let secret = credentials.proof.secret().expose();
-        let login = stranger.login(mechanism, &credentials.user, secret);
+        let claim = Claim {
+            mechanism: mechanism(&credentials.proof, &capabilities)?,
+            user: &credentials.user,
+            secret: credentials.proof.secret().expose(),
+            host: &self.host,
+            port: self.port,
+        };
+        let login = stranger.login(&claim, &capabilities);
         let (driver, told) = tokio::time::timeout(self.command_timeout, login)
             .await
             .map_err(|_| Error::Timeout("the log-in"))??;
@@ -215,9 +221,11 @@ fn mechanism(proof: &Proof, capabilities: &Capabilities) -> Result<Mechanism, Er
             "the upstream forbids LOGIN here and does not offer AUTHENTICATE PLAIN",
         )),
         Proof::Password(_) => Ok(Mechanism::Login),
+        // The standard first: its refusals are told in words of its own.
+        Proof::Token(_) if capabilities.has("AUTH=OAUTHBEARER") => Ok(Mechanism::OAuthBearer),
         Proof::Token(_) if capabilities.has("AUTH=XOAUTH2") => Ok(Mechanism::XOAuth2),
         Proof::Token(_) => Err(Error::Lacks(
-            "AUTH=XOAUTH2, which a log-in with a token needs",
+            "AUTH=OAUTHBEARER and AUTH=XOAUTH2; a log-in with a token needs one of them",
         )),
     }
 }
@@ -229,6 +237,19 @@ async fn asked(stranger: &mut Stranger) -> Result<Capabilities, Error> {
         .ok_or(Error::Protocol("no answer to CAPABILITY"))
 }
 
-fn has_line_end(text: &str) -> bool {
-    text.bytes().any(|b| matches!(b, b'\0' | b'\r' | b'\n'))
+impl Credentials {
+    /// Whether there is nothing in them that would end a line or a field.
+    fn can_be_sent(&self) -> bool {
+        let is_clean = |text: &str| !text.contains(['\0', '\r', '\n']);
+        let secret = self.proof.secret().expose();
+        match &self.proof {
+            Proof::Password(_) => is_clean(&self.user) && is_clean(secret),
+            // RFC 6750, 2.1, and the separator of RFC 7628.
+            Proof::Token(_) => {
+                is_clean(&self.user)
+                    && !self.user.contains('\u{1}')
+                    && secret.bytes().all(|octet| octet.is_ascii_graphic())
+            }
+        }
+    }
 }

@@ -1,6 +1,7 @@
-//! What the IMAP crate is given to read during the log-in, and what is kept of what was really said.
+//! What is kept of what an upstream says before and during the log-in, and what the IMAP crate is given to read of it.
 //!
-//! It sees `+` and the tagged line of its own command, in a form that cannot be misread; untagged lines and all texts stay here.
+//! Where the crate runs a command it sees `+` and the tagged line of that command, in a form that cannot be misread; untagged lines and
+//! all texts stay here. Where a log-in is done by hand (`login`) it sees nothing.
 //! Must not know: sockets, or what a command means.
 
 use std::collections::HashSet;
@@ -11,8 +12,28 @@ use zeroize::Zeroizing;
 use super::error::Error;
 use super::reply::{Capabilities, Condition, Reply, split_word};
 
-/// So many bytes of a secret in a row are taken for a piece of it: upstreams cut what they repeat.
-const PIECE: usize = 4;
+/// More lines that are no answer are not read before the end of a log-in: a greeting or a list of capabilities is a handful.
+const MOST_LINES: usize = 100;
+
+/// What a log-in sends and no reply may show, in every form in which an upstream may repeat it.
+#[derive(Default)]
+pub(super) struct Secrets {
+    /// In lower case, as upstreams change it.
+    pub(super) forms: Vec<Zeroizing<Vec<u8>>>,
+    /// So many bytes of one of them in a row are taken for a piece of it: upstreams cut what they repeat.
+    pub(super) piece: usize,
+}
+
+/// What a line was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Noted {
+    /// Nothing that the command under way waits for.
+    Aside,
+    /// The upstream asks for more (`+`).
+    Asked,
+    /// The tagged answer.
+    Answered,
+}
 
 /// See the module.
 #[derive(Default)]
@@ -22,10 +43,12 @@ pub(super) struct Digest {
     handed_over: Vec<u8>,
     handed: usize,
     awaited_tag: Vec<u8>,
-    /// What the log-in sends, in every form in which an upstream may repeat it, in lower case. None before the log-in.
-    secrets: Vec<Zeroizing<Vec<u8>>>,
-    /// How often the upstream asked for more (`+`) since the last command.
-    pub(super) asked: u32,
+    /// The tag was given, and is not to be read from what is sent.
+    by_hand: bool,
+    /// None before the log-in.
+    secrets: Secrets,
+    /// How many were noted.
+    lines: usize,
     pub(super) tagged: Option<Reply>,
     pub(super) capabilities: Option<Capabilities>,
     /// The typed error behind the `io::Error` that the IMAP crate was given.
@@ -51,37 +74,49 @@ impl Digest {
     }
 
     /// From here on the log-in runs: no reply shows any of `secrets`.
-    pub(super) fn keep_secret(&mut self, secrets: Vec<Zeroizing<Vec<u8>>>) {
+    pub(super) fn keep_secret(&mut self, secrets: Secrets) {
         self.secrets = secrets;
-        for secret in &mut self.secrets {
-            secret.make_ascii_lowercase();
+        for form in &mut self.secrets.forms {
+            form.make_ascii_lowercase();
         }
     }
 
     /// The log-in is over.
     pub(super) fn finish(&mut self) {
         self.done = true;
-        self.secrets = Vec::new();
+        self.secrets = Secrets::default();
+    }
+
+    /// From here on a command runs that does not leave through the IMAP crate, so that its tag has to be given. While that is empty any
+    /// answer is one that nobody asked for.
+    pub(super) fn begin_by_hand(&mut self, tag: &str) {
+        self.by_hand = true;
+        self.capabilities = None;
+        self.awaited_tag.clear();
+        self.awaited_tag.extend_from_slice(tag.as_bytes());
     }
 
     /// Reads a reply; its text is withheld where the line, uncut, has a piece of a secret in it, and always for BAD, which is where
     /// upstreams repeat a command.
     fn parse(&self, rest: &[u8]) -> Option<Reply> {
         let mut reply = Reply::parse(rest)?;
-        if !self.secrets.is_empty() && (reply.is_bad() || self.has_secret(rest)) {
+        if !self.secrets.forms.is_empty() && (reply.is_bad() || self.has_secret(rest)) {
             reply.withhold();
         }
         Some(reply)
     }
 
-    fn has_secret(&self, line: &[u8]) -> bool {
+    /// Whether a piece of a secret is in it.
+    pub(super) fn has_secret(&self, line: &[u8]) -> bool {
+        let Secrets { forms, piece } = &self.secrets;
+        let piece = (*piece).max(1);
         let line = Zeroizing::new(line.to_ascii_lowercase());
-        let pieces: HashSet<&[u8]> = line.windows(PIECE).collect();
-        self.secrets.iter().any(|secret| {
-            if secret.len() < PIECE {
-                !secret.is_empty() && memchr::memmem::find(&line, secret).is_some()
+        let pieces: HashSet<&[u8]> = line.windows(piece).collect();
+        forms.iter().any(|form| {
+            if form.len() < piece {
+                !form.is_empty() && memchr::memmem::find(&line, form).is_some()
             } else {
-                secret.windows(PIECE).any(|piece| pieces.contains(piece))
+                form.windows(piece).any(|piece| pieces.contains(piece))
             }
         })
     }
@@ -89,36 +124,56 @@ impl Digest {
     /// Notes what a line says and leaves a digest for the IMAP crate; false where it need not see it.
     ///
     /// # Errors
-    /// [`Error::Bye`]; [`Error::Protocol`] for what is no response, or an answer to something else.
-    pub(super) fn note(&mut self, line: &[u8]) -> Result<bool, Error> {
+    /// As [`Self::note`].
+    pub(super) fn digest(&mut self, line: &[u8]) -> Result<bool, Error> {
+        match self.note(line)? {
+            Noted::Aside => return Ok(false),
+            Noted::Asked => self.handed_over.extend_from_slice(b"+ \r\n"),
+            Noted::Answered => {
+                let condition = self.tagged.as_ref().map(Reply::condition);
+                self.handed_over.extend_from_slice(&self.awaited_tag);
+                self.handed_over.extend_from_slice(match condition {
+                    Some(Condition::Ok) => b" OK done\r\n",
+                    Some(Condition::Bad) => b" BAD bad\r\n",
+                    _ => b" NO no\r\n",
+                });
+            }
+        }
+        Ok(true)
+    }
+
+    /// Notes what a line says.
+    ///
+    /// # Errors
+    /// [`Error::Bye`]; [`Error::Protocol`] for what is no response, or an answer to something else; [`Error::TooLong`] where there is no
+    /// end of lines that are no answer.
+    pub(super) fn note(&mut self, line: &[u8]) -> Result<Noted, Error> {
+        self.lines += 1;
+        if self.lines > MOST_LINES {
+            return Err(Error::TooLong("what the upstream says during the log-in"));
+        }
         if line.first() == Some(&b'+') {
-            self.asked = self.asked.saturating_add(1);
-            self.handed_over.extend_from_slice(b"+ \r\n");
-            return Ok(true);
+            // Before the log-in they may be others.
+            self.capabilities = None;
+            return Ok(Noted::Asked);
         }
         let (tag, rest) = split_word(line);
         if tag == b"*" {
             self.note_untagged(rest)?;
-            return Ok(false);
+            return Ok(Noted::Aside);
         }
         let reply = self
             .parse(rest)
             .ok_or(Error::Protocol("a line that is no response"))?;
-        if tag != self.awaited_tag {
+        if tag.is_empty() || tag != self.awaited_tag {
             // An answer to a command that was never sent is somebody else's (RFC 9051, 11.3: response injection).
             return Err(Error::Protocol("an answer that nobody asked for"));
         }
         if let Some(words) = reply.code_args("CAPABILITY") {
             self.capabilities = Some(Capabilities::parse(words.as_bytes()));
         }
-        self.handed_over.extend_from_slice(tag);
-        self.handed_over.extend_from_slice(match reply.condition() {
-            Condition::Ok => b" OK done\r\n",
-            Condition::Bad => b" BAD bad\r\n",
-            _ => b" NO no\r\n",
-        });
         self.tagged = Some(reply);
-        Ok(true)
+        Ok(Noted::Answered)
     }
 
     fn note_untagged(&mut self, rest: &[u8]) -> Result<(), Error> {
@@ -132,10 +187,11 @@ impl Digest {
         }
     }
 
-    /// Notes the tag of the command that is about to leave; continuations have no space and thus no tag.
+    /// Notes the tag of the command of the IMAP crate's that is about to leave; continuations have no space and thus no tag.
     pub(super) fn note_command(&mut self, command: &[u8]) {
-        if let Some(space) = memchr::memchr(b' ', command) {
-            self.asked = 0;
+        if !self.by_hand
+            && let Some(space) = memchr::memchr(b' ', command)
+        {
             self.awaited_tag.clear();
             self.awaited_tag.extend_from_slice(&command[..space]);
         }
@@ -146,11 +202,20 @@ impl Digest {
 mod tests {
     use super::*;
 
-    /// What is shown of an answer to a log-in whose password was `secret`.
-    fn shown(secret: &str, line: &str) -> String {
+    /// A digest of an answer to a log-in whose password was `secret`.
+    fn digest(secret: &str) -> Digest {
         let mut digest = Digest::default();
         digest.note_command(b"A1 LOGIN");
-        digest.keep_secret(vec![Zeroizing::new(secret.as_bytes().to_vec())]);
+        digest.keep_secret(Secrets {
+            forms: vec![Zeroizing::new(secret.as_bytes().to_vec())],
+            piece: 4,
+        });
+        digest
+    }
+
+    /// What is shown of an answer to it.
+    fn shown(secret: &str, line: &str) -> String {
+        let mut digest = digest(secret);
         let noted = digest.note(line.as_bytes());
         match (noted, digest.tagged) {
             (Err(error), _) => error.to_string(),
@@ -186,14 +251,24 @@ mod tests {
     }
 
     #[test]
-    fn a_continuation_before_the_command_does_not_count_as_asking() {
+    fn what_is_sent_by_hand_is_never_taken_for_a_tag() {
         let mut digest = Digest::default();
-        digest.note_command(b"A1 CAPABILITY");
-        digest.note(b"+ ").unwrap();
-        digest.note_command(b"A2 AUTHENTICATE PLAIN");
-        assert_eq!(digest.asked, 0);
-        digest.note(b"+ ").unwrap();
-        digest.note_command(b"AHgAeQ==");
-        assert_eq!(digest.asked, 1);
+        digest.begin_by_hand("");
+        assert!(digest.note(b"S1 OK welcome").is_err());
+        assert!(digest.note(b" OK welcome").is_err(), "no tag is no answer");
+        digest.begin_by_hand("S1");
+        digest.note_command(b"my password\r\n");
+        assert!(digest.note(b"my OK welcome").is_err());
+        assert_eq!(digest.note(b"+ go on").unwrap(), Noted::Asked);
+        assert_eq!(digest.note(b"S1 OK welcome").unwrap(), Noted::Answered);
+    }
+
+    #[test]
+    fn lines_without_end_are_not_read_for_ever() {
+        for line in [&b"* OK still here"[..], b"+ still here"] {
+            let mut digest = digest("Secret");
+            let trouble = (0..1000).find_map(|_| digest.note(line).err());
+            assert!(matches!(trouble, Some(Error::TooLong(_))), "{trouble:?}");
+        }
     }
 }

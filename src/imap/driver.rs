@@ -1,18 +1,18 @@
-//! The one place that names async-imap: it logs in. From then on commands are numbered and written here, because an object of its for
-//! each connection would take ten kilobytes for as long as that is kept.
+//! The one place that names async-imap: until a connection is logged in it runs CAPABILITY, STARTTLS and LOGIN, and what it cannot do of
+//! a log-in is done by hand (`login`). From then on commands are numbered and written here, because an object of its for each connection
+//! would take ten kilobytes for as long as that is kept.
 //!
 //! What it reads passes through our [`Transport`]; everything it could misreport (a refused command as an empty success, an end of
 //! file as "no messages") is decided on the transport's typed record instead.
 //! Must not know: folders, messages, or what commands are for.
 
-use async_imap::{Authenticator, Client, Session};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD_NO_PAD;
+use async_imap::{Client, Session};
 use tokio::io::AsyncWriteExt as _;
-use zeroize::Zeroizing;
 
 use super::error::Error;
+use super::login;
 use super::reply::{Capabilities, Condition, Reply};
+use super::sasl::{Claim, Mechanism};
 use super::transport::{Socket, Transport};
 
 /// A connection whose greeting was read and that is not logged in.
@@ -25,17 +25,6 @@ pub(super) struct Driver {
     transport: Transport,
     /// How many commands were sent; the number of each is its tag.
     commands: u64,
-}
-
-/// How to log in (RFC 3501, 6.2.2 and 6.2.3).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Mechanism {
-    /// AUTHENTICATE PLAIN (RFC 4616): takes any password, UTF-8 included.
-    Plain,
-    /// LOGIN with quoted strings.
-    Login,
-    /// AUTHENTICATE XOAUTH2 (Google's and Microsoft's): a token.
-    XOAuth2,
 }
 
 impl Stranger {
@@ -73,53 +62,41 @@ impl Stranger {
         self.client.into_inner().into_socket()
     }
 
-    /// Logs in; the capabilities are those that the tagged OK told, if it did.
+    /// Logs in to an upstream that offers this; the capabilities are those that it told behind the credentials, if it did.
     ///
     /// # Errors
-    /// [`Error::LoginRefused`]; [`Error::Insecure`] where the upstream let the client in without the password.
+    /// [`Error::LoginRefused`], [`Error::TokenRefused`]; [`Error::Insecure`] where the upstream let the client in without the password.
     pub(super) async fn login(
         mut self,
-        mechanism: Mechanism,
-        user: &str,
-        password: &str,
+        claim: &Claim<'_>,
+        offered: &Capabilities,
     ) -> Result<(Driver, Option<Capabilities>), Error> {
-        self.client.get_mut().keep_secret(forms_of(user, password));
-        let outcome = match mechanism {
-            Mechanism::Login => self.client.login(user, password).await,
-            Mechanism::Plain => {
-                self.client
-                    .authenticate("PLAIN", Plain { user, password })
-                    .await
-            }
-            Mechanism::XOAuth2 => {
-                let token = XOAuth2 {
-                    message: Some(format!("user={user}\u{1}auth=Bearer {password}\u{1}\u{1}")),
-                };
-                self.client.authenticate("XOAUTH2", token).await
-            }
+        self.client.get_mut().keep_secret(claim.secrets());
+        let mut transport = if claim.mechanism == Mechanism::Login && login::can_be_quoted(claim) {
+            self.login_with_quoted_strings(claim).await?
+        } else {
+            let mut transport = self.client.into_inner();
+            login::log_in(&mut transport, claim, offered).await?;
+            transport
         };
-        match outcome {
+        let capabilities = transport.take_capabilities();
+        transport.login_done();
+        let driver = Driver {
+            transport,
+            commands: 0,
+        };
+        Ok((driver, capabilities))
+    }
+
+    async fn login_with_quoted_strings(self, claim: &Claim<'_>) -> Result<Transport, Error> {
+        match self.client.login(claim.user, claim.secret).await {
             Ok(session) => {
                 let mut transport = inner(session);
-                let Some(reply) = transport.take_tagged() else {
-                    return Err(Error::Protocol("no tagged answer"));
-                };
-                if !reply.is_ok() {
-                    return Err(Error::LoginRefused(reply));
+                match transport.take_tagged() {
+                    Some(reply) if reply.is_ok() => Ok(transport),
+                    Some(reply) => Err(Error::LoginRefused(reply)),
+                    None => Err(Error::Protocol("no tagged answer")),
                 }
-                if mechanism != Mechanism::Login && !transport.was_asked() {
-                    // The password is sent only when it is asked for, so nobody has checked it.
-                    return Err(Error::Insecure(
-                        "the upstream accepted the log-in without asking for the password",
-                    ));
-                }
-                let capabilities = transport.take_capabilities();
-                transport.login_done();
-                let driver = Driver {
-                    transport,
-                    commands: 0,
-                };
-                Ok((driver, capabilities))
             }
             Err((error, mut client)) => {
                 let transport = client.get_mut();
@@ -142,47 +119,6 @@ impl Stranger {
                 }
             }
         }
-    }
-}
-
-/// The password in every form in which an upstream may repeat it: as it is, as LOGIN quotes it, and in base64.
-fn forms_of(user: &str, password: &str) -> Vec<Zeroizing<Vec<u8>>> {
-    let quoted = password.replace('\\', "\\\\").replace('"', "\\\"");
-    let plain = Zeroizing::new(format!("\0{user}\0{password}"));
-    [
-        password.to_owned(),
-        quoted,
-        STANDARD_NO_PAD.encode(password),
-        STANDARD_NO_PAD.encode(plain.as_bytes()),
-    ]
-    .into_iter()
-    .map(|form| Zeroizing::new(form.into_bytes()))
-    .collect()
-}
-
-struct Plain<'a> {
-    user: &'a str,
-    password: &'a str,
-}
-
-impl Authenticator for Plain<'_> {
-    type Response = String;
-
-    fn process(&mut self, _challenge: &[u8]) -> String {
-        format!("\0{}\0{}", self.user, self.password)
-    }
-}
-
-struct XOAuth2 {
-    message: Option<String>,
-}
-
-impl Authenticator for XOAuth2 {
-    type Response = String;
-
-    /// An error comes as a second challenge, to which an empty answer is due.
-    fn process(&mut self, _challenge: &[u8]) -> String {
-        self.message.take().unwrap_or_default()
     }
 }
 

@@ -8,6 +8,7 @@ use std::fmt;
 use std::io;
 use std::sync::Arc;
 
+use super::challenge::Complaint;
 use super::reply::{Condition, Reply};
 
 /// Why an upstream did not do what was asked.
@@ -27,6 +28,13 @@ pub enum Error {
     Bye(Reply),
     /// The upstream refused the log-in itself (tagged NO or BAD to LOGIN or AUTHENTICATE).
     LoginRefused(Reply),
+    /// The same, after the upstream has said what it has against the token.
+    TokenRefused {
+        /// The error in its last question.
+        complaint: Complaint,
+        /// The tagged NO or BAD.
+        reply: Reply,
+    },
     /// A tagged NO or BAD to any other command.
     Refused {
         /// The command's name, without its arguments.
@@ -92,6 +100,11 @@ impl Error {
             | Self::SameFolder(_)
             | Self::Lacks(_) => Nature::Permanent,
             Self::LoginRefused(reply) => login_nature(reply),
+            Self::TokenRefused { complaint, reply } => match login_nature(reply) {
+                // A bad day is a bad day, whatever it makes of the token; a BAD says nothing once there was an error.
+                Nature::Temporary if !reply.is_bad() => Nature::Temporary,
+                of_reply => complaint.nature().unwrap_or(of_reply),
+            },
             Self::Refused { reply, .. } => match reply.code_name() {
                 Some("NOPERM" | "NONEXISTENT" | "PRIVACYREQUIRED" | "CANNOT") => Nature::Permanent,
                 // Exchange Online, after a log-in with a wrong scope, or without a licence or the permission.
@@ -158,6 +171,9 @@ impl fmt::Display for Error {
             Self::Timeout(what) => write!(f, "no answer in time to {what}"),
             Self::Bye(reply) => write!(f, "the upstream ended the connection: {reply}"),
             Self::LoginRefused(reply) => write!(f, "the log-in was refused: {reply}"),
+            Self::TokenRefused { complaint, reply } => {
+                write!(f, "the token was refused, {complaint}: {reply}")
+            }
             Self::Refused { command, reply } => write!(f, "{command} was refused: {reply}"),
             Self::Protocol(what) => write!(f, "not understood: {what}"),
             Self::TooLong(what) => write!(f, "too long: {what}"),

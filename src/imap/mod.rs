@@ -10,6 +10,7 @@ pub mod bench;
 mod bodies;
 mod body;
 mod buffered;
+mod challenge;
 mod connect;
 mod connection;
 mod copy;
@@ -25,9 +26,11 @@ mod grammar;
 mod identity;
 mod idle;
 mod listing;
+mod login;
 mod plain_row;
 mod reply;
 mod rows;
+mod sasl;
 #[cfg(test)]
 mod script_tests;
 mod set;
@@ -37,6 +40,7 @@ mod transport;
 
 pub use bodies::{Bodies, Fetched, Wanted};
 pub use body::{Body, BodyStart, Part};
+pub use challenge::Complaint;
 pub use connect::{Credentials, Endpoint, Proof};
 pub use connection::{Connection, Selected};
 pub use copy::Copied;

@@ -179,7 +179,7 @@ pub(super) fn split_word(bytes: &[u8]) -> (&[u8], &[u8]) {
 }
 
 /// Makes upstream text fit for a log: no control characters, no undecodable bytes, bounded.
-fn clean(text: &[u8]) -> String {
+pub(super) fn clean(text: &[u8]) -> String {
     String::from_utf8_lossy(&text[..text.len().min(TEXT_LIMIT * 4)])
         .chars()
         .map(|c| if c.is_control() { ' ' } else { c })

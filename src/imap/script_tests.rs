@@ -7,9 +7,10 @@ use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, DuplexStrea
 
 use super::Observer;
 use super::connection::Connection;
-use super::driver::{Mechanism, Stranger};
+use super::driver::Stranger;
 use super::error::Error;
 use super::reply::Capabilities;
+use super::sasl::{Claim, Mechanism};
 use super::transport::Transport;
 use crate::maildrop::Uid;
 
@@ -45,7 +46,15 @@ pub(super) async fn upstream(capabilities: &str, answers: &[&str]) -> (Connectio
     tokio::spawn(speak(theirs, answers, heard.clone()));
     let patience = Duration::from_secs(60);
     let transport = Transport::new(Box::new(ours), Arc::new(Nobody), patience);
-    let login = Stranger::new(transport).login(Mechanism::Login, "ann", "pw");
+    let claim = Claim {
+        mechanism: Mechanism::Login,
+        user: "ann",
+        secret: "pw",
+        host: "localhost",
+        port: 143,
+    };
+    let offered = Capabilities::default();
+    let login = Stranger::new(transport).login(&claim, &offered);
     let (driver, _) = login.await.unwrap();
     let mut connection = Connection::new(driver, Arc::new(Nobody));
     connection.set_capabilities(Capabilities::parse(capabilities.as_bytes()));

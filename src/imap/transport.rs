@@ -1,11 +1,13 @@
 //! The framing transport that the IMAP crate talks through, and that everything after the log-in reads from directly.
 //!
-//! It hands the IMAP crate never a byte beyond the current response, and during the log-in nothing but `+` and the tagged line, in
-//! a form that cannot be misread. So the crate's own buffer is empty at every response boundary, literals can be read straight from
-//! here in constant memory, an end of file is an error and never an empty result, and response codes are kept as they were said.
+//! It hands the IMAP crate never a byte beyond the current response, and before and during the log-in nothing but `+` and the tagged
+//! line, in a form that cannot be misread. So the crate's own buffer is empty at every response boundary, a log-in that it cannot do is
+//! done from here (`by_hand`), literals can be read straight from here in constant memory, an end of file is an error and never an empty
+//! result, and response codes are kept as they were said.
 //! Must not know: what commands mean, or the IMAP crate (it is only an `AsyncRead + AsyncWrite` to it, in `as_stream`).
 
 mod as_stream;
+mod by_hand;
 
 use std::fmt;
 use std::future::Future;
@@ -17,13 +19,14 @@ use std::time::Duration;
 
 use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
-use zeroize::Zeroizing;
 
 use super::Observer;
-use super::digest::Digest;
+use super::digest::{Digest, Secrets};
 use super::error::Error;
 use super::frame::{FrameError, Framer};
 use super::reply::{Capabilities, Reply};
+
+pub(super) use by_hand::Heard;
 
 /// The longest line before the log-in. A greeting or a capability list is a few hundred bytes.
 const LINE_LIMIT_BEFORE_LOGIN: usize = 16 * 1024;
@@ -243,13 +246,8 @@ impl Transport {
     }
 
     /// What the log-in sends and no reply may show; call it before.
-    pub(super) fn keep_secret(&mut self, secrets: Vec<Zeroizing<Vec<u8>>>) {
+    pub(super) fn keep_secret(&mut self, secrets: Secrets) {
         self.login.keep_secret(secrets);
-    }
-
-    /// Whether the upstream asked for more (`+`) during the last command.
-    pub(super) fn was_asked(&self) -> bool {
-        self.login.asked > 0
     }
 
     /// The tagged line that the IMAP crate was last given a digest of.

@@ -6,7 +6,7 @@
 use super::command::{self, Command};
 use super::response::{self, Code, Refusal};
 use super::sasl::{self, Exchange, Mechanism, Step};
-use super::session::{Action, Login, Profile, TlsState};
+use super::session::{Action, Login, Presented, Profile, TlsState};
 use super::{capa, line::Line};
 
 /// What a client that has not logged in has said so far.
@@ -79,7 +79,7 @@ impl Authorization {
                 let user = user.ok_or(Refusal::plain("The user name comes first: USER."))?;
                 return Ok(Action::LogIn(Login {
                     user,
-                    password: sasl::password(password)?,
+                    presented: Presented::Password(sasl::password(password)?),
                     mechanism: Mechanism::Pass,
                 }));
             }
@@ -97,15 +97,7 @@ impl Authorization {
                 self.exchange = Some(exchange);
                 Action::None
             }
-            Step::Done {
-                user,
-                password,
-                mechanism,
-            } => Action::LogIn(Login {
-                user,
-                password,
-                mechanism,
-            }),
+            Step::Done(login) => Action::LogIn(login),
         }
     }
 }

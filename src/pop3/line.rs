@@ -8,15 +8,20 @@ use memchr::memchr;
 use zeroize::Zeroize;
 
 /// The longest line accepted, in octets without the line end. RFC 2449 section 4
-/// has 255 for commands; the room beyond is for SASL responses (RFC 5034 section 4).
+/// has 255 for commands; the room beyond is for passwords and names of all kinds.
 pub const MAX_LINE: usize = 8192;
+
+/// The same for a line with a SASL response in it, whose length the mechanism
+/// decides (RFC 5034 section 4; RFC 4954 has 12,288 for it): tokens are long. The
+/// room beyond is for the command in front.
+pub const MAX_SASL_LINE: usize = 12_288 + 64;
 
 /// One line from the client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Line<'a> {
     /// A line without its CRLF. A bare LF ends a line, too.
     Complete(&'a [u8]),
-    /// A line beyond [`MAX_LINE`]. Said once, as soon as it is certain; the rest
+    /// A line beyond what it may have. Said once, as soon as it is certain; the rest
     /// of that line, up to its end, is skipped.
     TooLong,
 }
@@ -24,7 +29,7 @@ pub enum Line<'a> {
 /// Collects octets and gives out lines.
 ///
 /// Take lines until there are none before pushing more; it then never holds more
-/// than [`MAX_LINE`] octets and what one push brings.
+/// than [`MAX_LINE`] octets, or what was allowed beyond that, and what one push brings.
 #[derive(Default)]
 pub struct LineBuffer {
     octets: Vec<u8>,
@@ -51,13 +56,20 @@ impl LineBuffer {
         self.octets.extend_from_slice(input);
     }
 
-    /// The next line, or `None` until more octets are pushed.
+    /// The next line of at most [`MAX_LINE`] octets, or `None` until more are pushed.
     pub fn next_line(&mut self) -> Option<Line<'_>> {
+        self.next_line_within(|_| MAX_LINE)
+    }
+
+    /// The next line, or `None` until more octets are pushed. Of a line that passes
+    /// [`MAX_LINE`] its start is shown to `longest`, which says how many octets
+    /// it may have.
+    pub fn next_line_within(&mut self, longest: impl FnOnce(&[u8]) -> usize) -> Option<Line<'_>> {
         if self.skipping && !self.skip() {
             return None;
         }
         let Some(end) = memchr(b'\n', &self.octets[self.searched..]) else {
-            return self.unfinished();
+            return self.unfinished(longest);
         };
         let end = self.searched + end;
         let line = self.start..end;
@@ -65,7 +77,7 @@ impl LineBuffer {
         self.searched = self.start;
         let line = &self.octets[line];
         let line = line.strip_suffix(b"\r").unwrap_or(line);
-        if line.len() > MAX_LINE {
+        if line.len() > MAX_LINE && line.len() > longest(line) {
             return Some(Line::TooLong);
         }
         Some(Line::Complete(line))
@@ -85,10 +97,10 @@ impl LineBuffer {
     }
 
     /// There is no line end. Is it certain already that the line is too long?
-    fn unfinished(&mut self) -> Option<Line<'static>> {
+    fn unfinished(&mut self, longest: impl FnOnce(&[u8]) -> usize) -> Option<Line<'static>> {
         let unread = self.octets.len() - self.start;
         // One more than allowed may yet turn out to be the CR of the line end.
-        let too_long = unread > MAX_LINE + 1;
+        let too_long = unread > MAX_LINE + 1 && unread > longest(&self.octets[self.start..]) + 1;
         if unread == 0 || too_long {
             self.release();
         } else {

@@ -2,7 +2,7 @@
 //! out.
 //!
 //! RFC 1939 (POP3), 2449 (CAPA and response codes), 2595 (STLS), 3206 (SYS and
-//! AUTH codes), 5034 (AUTH). APOP and CRAM-MD5 are left out: both need the
+//! AUTH codes), 5034 (AUTH), 7628 (OAUTHBEARER). APOP and CRAM-MD5 are left out: both need the
 //! password in clear at rest.
 //!
 //! Architecture invariant: nothing below names a runtime, a socket, a file or a
@@ -32,7 +32,7 @@ mod transaction;
 mod purity_tests;
 
 pub use command::COMMAND_NAMES;
-pub use line::{Line, LineBuffer, MAX_LINE};
+pub use line::{Line, LineBuffer, MAX_LINE, MAX_SASL_LINE};
 pub use response::{Code, Refusal, is_ok};
 pub use sasl::Mechanism;
-pub use session::{Action, Body, Login, Profile, Session, StateName, TlsState};
+pub use session::{Action, Body, Login, Presented, Profile, Session, StateName, TlsState};

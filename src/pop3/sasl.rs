@@ -1,16 +1,20 @@
-//! AUTH PLAIN and AUTH LOGIN (RFC 5034, RFC 4616), the conversation only.
+//! AUTH PLAIN, AUTH LOGIN, and AUTH XOAUTH2 and OAUTHBEARER for clients that have a
+//! token (RFC 5034, RFC 4616, RFC 7628), the conversation only.
 //!
 //! It must not know who may log in. What is decoded here is wiped when it is
 //! dropped.
+
+mod bearer;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use zeroize::Zeroizing;
 
 use super::response::{Code, Refusal};
+use super::session::{Login, Presented};
 use crate::secret::Secret;
 
-/// How a client presented its password: for logs and metrics.
+/// How a client presented its password or token: for logs and metrics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mechanism {
     /// USER and PASS.
@@ -19,19 +23,44 @@ pub enum Mechanism {
     Plain,
     /// AUTH LOGIN.
     Login,
+    /// AUTH XOAUTH2.
+    XOAuth2,
+    /// AUTH OAUTHBEARER.
+    OAuthBearer,
 }
 
 impl Mechanism {
-    /// The SASL mechanisms, as CAPA lists them.
-    pub(super) const SASL: [Mechanism; 2] = [Mechanism::Plain, Mechanism::Login];
+    /// The SASL mechanisms, as CAPA lists them: those for passwords first, as some
+    /// clients take the first that they know.
+    pub(super) const SASL: [Mechanism; 4] = [
+        Mechanism::Plain,
+        Mechanism::Login,
+        Mechanism::XOAuth2,
+        Mechanism::OAuthBearer,
+    ];
 
-    /// `PASS`, `PLAIN` or `LOGIN`.
+    /// `PASS`, `PLAIN`, `LOGIN`, `XOAUTH2` or `OAUTHBEARER`.
     pub const fn as_str(self) -> &'static str {
         match self {
             Mechanism::Pass => "PASS",
             Mechanism::Plain => "PLAIN",
             Mechanism::Login => "LOGIN",
+            Mechanism::XOAuth2 => "XOAUTH2",
+            Mechanism::OAuthBearer => "OAUTHBEARER",
         }
+    }
+
+    /// The challenge, in base64, that tells a client that its token is not accepted
+    /// (RFC 7628 section 3.2.2); it answers, and is refused then. A client that has
+    /// heard this gets itself a new token, so that it is said of nothing else.
+    pub(super) fn error(self) -> Option<String> {
+        let json = match self {
+            Mechanism::Pass | Mechanism::Plain | Mechanism::Login => return None,
+            // Google's words, which clients of this one know.
+            Mechanism::XOAuth2 => r#"{"status":"401","schemes":"bearer"}"#,
+            Mechanism::OAuthBearer => r#"{"status":"invalid_token"}"#,
+        };
+        Some(STANDARD.encode(json))
     }
 }
 
@@ -40,6 +69,8 @@ pub(super) enum Exchange {
     Plain,
     LoginUser,
     LoginPassword { user: String },
+    XOAuth2,
+    OAuthBearer,
 }
 
 /// What a response leads to.
@@ -47,11 +78,7 @@ pub(super) enum Step {
     /// A challenge is due.
     Continue(Exchange),
     /// The client has said all.
-    Done {
-        user: String,
-        password: Secret,
-        mechanism: Mechanism,
-    },
+    Done(Login),
 }
 
 impl Exchange {
@@ -62,14 +89,16 @@ impl Exchange {
         match Mechanism::SASL.into_iter().find(named) {
             Some(Mechanism::Plain) => Ok(Exchange::Plain),
             Some(Mechanism::Login) => Ok(Exchange::LoginUser),
-            _ => Err(Refusal::plain("This mechanism is not offered.")),
+            Some(Mechanism::XOAuth2) => Ok(Exchange::XOAuth2),
+            Some(Mechanism::OAuthBearer) => Ok(Exchange::OAuthBearer),
+            Some(Mechanism::Pass) | None => Err(Refusal::plain("This mechanism is not offered.")),
         }
     }
 
     /// The challenge to send, in base64.
     pub(super) fn challenge(&self) -> &'static str {
         match self {
-            Exchange::Plain => "",
+            Exchange::Plain | Exchange::XOAuth2 | Exchange::OAuthBearer => "",
             // What clients of this mechanism look for: "Username:", "Password:".
             Exchange::LoginUser => "VXNlcm5hbWU6",
             Exchange::LoginPassword { .. } => "UGFzc3dvcmQ6",
@@ -103,11 +132,19 @@ impl Exchange {
             Exchange::LoginUser => Ok(Step::Continue(Exchange::LoginPassword {
                 user: user_name(&decoded)?,
             })),
-            Exchange::LoginPassword { user } => Ok(Step::Done {
+            Exchange::LoginPassword { user } => Ok(Step::Done(Login {
                 user,
-                password: password(&decoded)?,
+                presented: Presented::Password(password(&decoded)?),
                 mechanism: Mechanism::Login,
-            }),
+            })),
+            Exchange::XOAuth2 => match bearer::xoauth2(&decoded) {
+                Some(found) => token(found, Mechanism::XOAuth2),
+                None => Err(Refusal::plain("The response is no XOAUTH2 message.")),
+            },
+            Exchange::OAuthBearer => match bearer::oauthbearer(&decoded) {
+                Some(found) => token(found, Mechanism::OAuthBearer),
+                None => Err(Refusal::plain("The response is no OAUTHBEARER message.")),
+            },
         }
     }
 }
@@ -124,11 +161,22 @@ fn plain(message: &[u8]) -> Result<Step, Refusal> {
         let text = "Logging in for somebody else is not possible.";
         return Err(Refusal::new(Code::Auth, text));
     }
-    Ok(Step::Done {
+    Ok(Step::Done(Login {
         user: user_name(user)?,
-        password: password(secret)?,
+        presented: Presented::Password(password(secret)?),
         mechanism: Mechanism::Plain,
-    })
+    }))
+}
+
+fn token((user, token): bearer::Found<'_>, mechanism: Mechanism) -> Result<Step, Refusal> {
+    if token.is_empty() {
+        return Err(Refusal::plain("The token is empty."));
+    }
+    Ok(Step::Done(Login {
+        user: user_name(user.as_bytes())?,
+        presented: Presented::Token(Secret::new(token.to_owned())),
+        mechanism,
+    }))
 }
 
 /// # Errors

@@ -5,8 +5,8 @@
 
 use super::authorization::Authorization;
 use super::command;
-use super::line::Line;
-use super::response::{self, Refusal};
+use super::line::{Line, MAX_LINE, MAX_SASL_LINE};
+use super::response::{self, Code, Refusal};
 use super::sasl::Mechanism;
 use super::transaction::Transaction;
 use crate::maildrop::{Item, Maildrop, MsgNo};
@@ -56,10 +56,28 @@ pub enum TlsState {
 pub struct Login {
     /// Never empty, no NUL, CR or LF; otherwise any text, also control characters.
     pub user: String,
-    /// Never empty, no NUL, CR or LF.
-    pub password: Secret,
+    /// What shows that it is the user.
+    pub presented: Presented,
     /// How it was presented.
     pub mechanism: Mechanism,
+}
+
+/// What a client shows for itself. The same text as one is not the same as the other.
+#[derive(Clone, Debug)]
+pub enum Presented {
+    /// Never empty, no NUL, CR or LF.
+    Password(Secret),
+    /// An OAuth 2.0 access token: never empty, visible ASCII without spaces.
+    Token(Secret),
+}
+
+impl Presented {
+    /// The text, whatever it is.
+    pub fn secret(&self) -> &Secret {
+        match self {
+            Self::Password(secret) | Self::Token(secret) => secret,
+        }
+    }
 }
 
 /// A message that RETR or TOP asks for.
@@ -130,7 +148,10 @@ enum State {
     /// The driver is starting TLS.
     StartingTls,
     /// The driver is finding out about a log-in.
-    LoggingIn,
+    LoggingIn(Mechanism),
+    /// The client was told that its token is not accepted. Its next line is an answer
+    /// to that, whatever is in it, and is refused with this.
+    TokenRefused(Refusal),
     Transaction(Transaction),
     Update,
     Closed,
@@ -159,6 +180,10 @@ impl Session {
     /// earlier, while the session waits for the driver, closes the session.
     pub fn line(&mut self, line: Line<'_>, out: &mut Vec<u8>) -> Action {
         self.command = self.name(line);
+        if let State::TokenRefused(refusal) = &self.state {
+            let refusal = refusal.clone();
+            return self.refuse_login(&refusal, out);
+        }
         let result = match &mut self.state {
             State::Authorization(state) => state.line(line, &self.profile, out),
             State::Transaction(state) if !state.is_waiting() => {
@@ -181,24 +206,46 @@ impl Session {
     /// Answers the log-in that [`Action::LogIn`] asked about. Nobody gets in by a
     /// result that was not asked for: it closes the session.
     pub fn logged_in(&mut self, result: Result<(), Refusal>, out: &mut Vec<u8>) -> Action {
-        if !matches!(self.state, State::LoggingIn) {
+        let State::LoggingIn(mechanism) = self.state else {
             return self.close();
-        }
+        };
         match result {
             Ok(()) => {
                 response::ok("Logged in.", out);
                 self.state = State::Transaction(Transaction::default());
                 Action::None
             }
-            Err(refusal) => {
-                response::refuse(&refusal, out);
-                self.state = State::Authorization(Authorization::default());
-                self.refused_logins += 1;
-                match self.refused_logins >= self.profile.max_login_attempts {
-                    true => self.close(),
-                    false => Action::None,
+            Err(refusal) => match mechanism.error() {
+                Some(error) if refusal.code == Some(Code::Auth) => {
+                    response::challenge(&error, out);
+                    self.state = State::TokenRefused(refusal);
+                    Action::None
                 }
+                _ => self.refuse_login(&refusal, out),
+            },
+        }
+    }
+
+    fn refuse_login(&mut self, refusal: &Refusal, out: &mut Vec<u8>) -> Action {
+        response::refuse(refusal, out);
+        self.state = State::Authorization(Authorization::default());
+        self.refused_logins += 1;
+        match self.refused_logins >= self.profile.max_login_attempts {
+            true => self.close(),
+            false => Action::None,
+        }
+    }
+
+    /// The most octets that the line with this start may have now: more where it has
+    /// a SASL response in it.
+    pub fn longest_line(&self, start: &[u8]) -> usize {
+        match &self.state {
+            State::Authorization(state)
+                if state.in_exchange() || command::name(start) == "AUTH" =>
+            {
+                MAX_SASL_LINE
             }
+            _ => MAX_LINE,
         }
     }
 
@@ -268,9 +315,10 @@ impl Session {
     /// The state, for logs and metrics.
     pub fn state(&self) -> StateName {
         match self.state {
-            State::Authorization(_) | State::StartingTls | State::LoggingIn => {
-                StateName::Authorization
-            }
+            State::Authorization(_)
+            | State::StartingTls
+            | State::LoggingIn(_)
+            | State::TokenRefused(_) => StateName::Authorization,
             State::Transaction(_) => StateName::Transaction,
             State::Update => StateName::Update,
             State::Closed => StateName::Closed,
@@ -286,6 +334,7 @@ impl Session {
     fn name(&self, line: Line<'_>) -> &'static str {
         match (&self.state, line) {
             (State::Authorization(state), _) if state.in_exchange() => "AUTH",
+            (State::TokenRefused(_), _) => "AUTH",
             (_, Line::Complete(line)) => command::name(line),
             (_, Line::TooLong) => command::UNKNOWN,
         }
@@ -300,7 +349,7 @@ impl Session {
         self.bad_commands = 0;
         match &action {
             Action::StartTls => self.state = State::StartingTls,
-            Action::LogIn(_) => self.state = State::LoggingIn,
+            Action::LogIn(login) => self.state = State::LoggingIn(login.mechanism),
             Action::Update(_) => self.state = State::Update,
             Action::Close => self.state = State::Closed,
             Action::None | Action::More | Action::List | Action::Retrieve(_) => {}

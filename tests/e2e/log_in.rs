@@ -90,6 +90,9 @@ fn what_is_wrong_in_an_auth_exchange_ends_the_exchange_and_not_the_session() {
         &["AUTH LOGIN", "YW5u", "*"],
         &["AUTH LOGIN", "YW5u", "cHc"],
         &["AUTH LOGIN", "="],
+        &["AUTH XOAUTH2", "*"],
+        &["AUTH XOAUTH2", "YW5u"],
+        &["AUTH OAUTHBEARER", "no base64!"],
     ] {
         let (last, first) = exchange.split_last().unwrap();
         for line in first {
@@ -183,6 +186,7 @@ fn without_tls_nobody_logs_in_where_plaintext_names_no_network() {
         "PASS secret",
         "AUTH PLAIN AGFubgBzZWNyZXQ=",
         "AUTH LOGIN",
+        "AUTH XOAUTH2",
     ] {
         let refused = pop3.err(line);
         assert_eq!(refused.code(), Some("SYS/PERM"), "{line}: {}", refused.text);
@@ -205,7 +209,8 @@ fn without_tls_nobody_logs_in_where_plaintext_names_no_network() {
     let offered = capabilities(&mut pop3);
     assert!(!offered.contains(&"STLS".to_owned()), "{offered:?}");
     assert!(
-        offered.contains(&"USER".to_owned()) && offered.contains(&"SASL PLAIN LOGIN".to_owned()),
+        offered.contains(&"USER".to_owned())
+            && offered.contains(&"SASL PLAIN LOGIN XOAUTH2 OAUTHBEARER".to_owned()),
         "{offered:?}"
     );
     pop3.err("STLS");

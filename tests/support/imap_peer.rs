@@ -18,6 +18,8 @@ use super::tree::{Account, Tree};
 pub enum Flow {
     /// Answered; on with the next command.
     Done,
+    /// Answered by OK to a log-in.
+    LoggedIn,
     /// Not mine: the well-behaved answer, please.
     Default,
     /// The connection is over (closed, reset or stalled by the hook).
@@ -82,6 +84,12 @@ impl Peer {
     /// What CAPABILITY says; `STARTTLS` in it makes the peer take STARTTLS.
     pub fn capability(mut self, words: &str) -> Self {
         self.capability = words.to_owned();
+        self
+    }
+
+    /// Takes no SASL response together with AUTHENTICATE.
+    pub fn without_sasl_ir(mut self) -> Self {
+        self.capability = self.capability.replace(" SASL-IR", "");
         self
     }
 
@@ -166,6 +174,7 @@ impl Peer {
                 .map(|(_, hook)| hook(conn, &cmd));
             match hook.into_iter().find(|flow| !matches!(flow, Flow::Default)) {
                 Some(Flow::End) => return None,
+                Some(Flow::LoggedIn) => state.logged_in = true,
                 Some(_) => {}
                 None => self.behave(conn, &cmd, &mut state)?,
             }
@@ -204,10 +213,7 @@ impl Peer {
                 );
             }
             "AUTHENTICATE" => {
-                if cmd.line.split(' ').count() < 3 {
-                    conn.line("+ ");
-                    conn.read_line()?;
-                }
+                conn.sasl_response(cmd)?;
                 state.logged_in = true; // the recorder has the answer; a hook may look at it
                 conn.ok(cmd);
             }

@@ -155,6 +155,17 @@ impl Conn {
         )
     }
 
+    /// What the client says to AUTHENTICATE, in base64: given with it, or asked for.
+    pub fn sasl_response(&mut self, cmd: &Cmd) -> Option<String> {
+        match cmd.line.split(' ').nth(2) {
+            Some(response) => Some(response.to_owned()),
+            None => {
+                self.line("+ ");
+                self.read_line()
+            }
+        }
+    }
+
     fn read_octets(&mut self, count: usize) -> Option<String> {
         while self.buffer.len() < count {
             self.fill()?;

@@ -9,7 +9,7 @@ use super::{Driver, shown};
 use crate::bridge::enter::Barred;
 use crate::bridge::refusals;
 use crate::metrics::LoginOutcome;
-use crate::pop3::{Login, Refusal};
+use crate::pop3::{Login, Presented, Refusal};
 use crate::telemetry;
 
 impl Driver {
@@ -52,10 +52,16 @@ impl Driver {
                 self.refused(&login, LoginOutcome::NoUpstream).await;
             }
             Barred::WrongPassword => {
-                info!(
-                    account,
-                    "a wrong password for a client that the bridge knows"
-                );
+                match &login.presented {
+                    Presented::Password(_) => info!(
+                        account,
+                        "a wrong password for a client that the bridge knows"
+                    ),
+                    Presented::Token(_) => info!(
+                        account,
+                        "a token for a client that has a password of its own here: tokens are passed through to upstreams only"
+                    ),
+                }
                 self.refused(&login, LoginOutcome::Rejected).await;
             }
             Barred::Rejected { upstream, trouble } => {

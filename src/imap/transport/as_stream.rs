@@ -23,7 +23,7 @@ impl Transport {
             if line.literal.is_some() {
                 return Poll::Ready(Err(Error::Protocol("a literal before the log-in")));
             }
-            if self.login.note(&line.content)? {
+            if self.login.digest(&line.content)? {
                 return Poll::Ready(Ok(()));
             }
         }

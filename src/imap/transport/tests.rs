@@ -209,7 +209,7 @@ fn the_imap_crate_is_given_a_digest_and_never_the_text() {
         transport.flush().await.unwrap();
         theirs
             .write_all(
-                "* OK [ALERT]\u{fc}\r\n* CAPABILITY IDLE\r\n* NAMESPACE ((\r\n+ c2F5\r\nA7 NO [UNAVAILABLE] \u{fc}\r\n* 5 EXISTS\r\n"
+                "* OK [ALERT]\u{fc}\r\n* NAMESPACE ((\r\n+ c2F5\r\n* CAPABILITY IDLE\r\nA7 NO [UNAVAILABLE] \u{fc}\r\n* 5 EXISTS\r\n"
                     .as_bytes(),
             )
             .await

@@ -55,6 +55,36 @@ fn a_line_of_exactly_the_limit_is_taken_and_one_more_is_not() {
 }
 
 #[test]
+fn a_line_that_may_be_longer_is_taken_up_to_what_it_may_have() {
+    let longest = |start: &[u8]| {
+        if start.starts_with(b"AUTH ") {
+            10_000
+        } else {
+            MAX_LINE
+        }
+    };
+    for (start, octets, taken) in [
+        ("AUTH ", 10_000, true),
+        ("AUTH ", 10_001, false),
+        ("PASS ", MAX_LINE + 1, false),
+    ] {
+        let text = format!("{start}{}", "x".repeat(octets - start.len()));
+        let input = format!("{text}\r\nNOOP\r\n");
+        for size in [1, 700, input.len()] {
+            let (mut buffer, mut found) = (LineBuffer::new(), Vec::new());
+            for piece in input.as_bytes().chunks(size) {
+                buffer.push(piece);
+                while let Some(line) = buffer.next_line_within(longest) {
+                    found.push(matches!(line, Line::Complete(_)));
+                }
+                assert!(buffer.octets.len() <= 10_000 + 1 + size);
+            }
+            assert_eq!(found, [taken, true], "{start} {octets} in pieces of {size}");
+        }
+    }
+}
+
+#[test]
 fn an_endless_line_is_reported_once_and_takes_no_memory() {
     let mut buffer = LineBuffer::new();
     let mut reported = 0;

@@ -30,8 +30,12 @@ fn describe(action: &Action) -> String {
         Action::More => "more".to_owned(),
         Action::StartTls => "start TLS".to_owned(),
         Action::LogIn(login) => {
-            let (mechanism, password) = (login.mechanism.as_str(), login.password.expose());
-            format!("log in {} with {password} by {mechanism}", login.user)
+            let mechanism = login.mechanism.as_str();
+            let presented = match &login.presented {
+                Presented::Password(password) => password.expose().to_owned(),
+                Presented::Token(token) => format!("the token {}", token.expose()),
+            };
+            format!("log in {} with {presented} by {mechanism}", login.user)
         }
         Action::List => "list".to_owned(),
         Action::Retrieve(Body {

@@ -95,6 +95,9 @@ fn line() -> impl Strategy<Value = Vec<u8>> {
             " LOGIN",
             " PLAIN AGpvZQBzZWNyZXQ=",
             " PLAIN =",
+            " XOAUTH2",
+            " XOAUTH2 dXNlcj1qb2UBYXV0aD1CZWFyZXIgdAEB",
+            " OAUTHBEARER bixhPWpvZSwBYXV0aD1CZWFyZXIgdAEB",
             " joe",
             " ",
             " \0",
@@ -123,7 +126,9 @@ proptest! {
         for (line, fails) in lines.iter().zip(failures) {
             prop_assert!(line.len() <= MAX_LINE);
             let mut out = Vec::new();
-            let result = || if fails { Err(temporary()) } else { Ok(()) };
+            let auth = || Refusal::new(Code::Auth, "No.");
+            let refusal = || if line.len() % 2 == 0 { auth() } else { temporary() };
+            let result = || if fails { Err(refusal()) } else { Ok(()) };
             let mut action = session.line(Line::Complete(line), &mut out);
             loop {
                 action = match action {

@@ -96,7 +96,9 @@ fn an_auth_that_fails_is_over_and_the_next_line_is_a_command() {
 #[test]
 fn auth_alone_lists_the_mechanisms() {
     let mut talk = Talk::new(profile());
-    talk.check("AUTH", &["+OK Mechanisms follow.", "PLAIN", "LOGIN", "."]);
+    let mechanisms = ["PLAIN", "LOGIN", "XOAUTH2", "OAUTHBEARER"];
+    let expected = [&["+OK Mechanisms follow."][..], &mechanisms, &["."]].concat();
+    talk.check("AUTH", &expected);
     let mut talk = Talk::new(unencrypted(TlsState::Offered));
     talk.check("AUTH", &["+OK Mechanisms follow.", "."]);
 }
@@ -107,7 +109,14 @@ fn without_encryption_no_password_is_taken() {
         (TlsState::Offered, "STLS"),
         (TlsState::Absent, "a port with TLS"),
     ] {
-        for line in ["USER joe", "PASS secret", "AUTH PLAIN", "AUTH LOGIN am9l"] {
+        for line in [
+            "USER joe",
+            "PASS secret",
+            "AUTH PLAIN",
+            "AUTH LOGIN am9l",
+            "AUTH XOAUTH2",
+            "AUTH OAUTHBEARER",
+        ] {
             let mut talk = Talk::new(unencrypted(tls));
             talk.say(line);
             assert!(talk.seen[0].starts_with("-ERR [SYS/PERM] ") && talk.seen[0].contains(hint));
@@ -146,7 +155,7 @@ fn capa_says_exactly_what_works_now() {
         "PIPELINING",
         "EXPIRE NEVER",
     ];
-    let login = ["USER", "SASL PLAIN LOGIN"];
+    let login = ["USER", "SASL PLAIN LOGIN XOAUTH2 OAUTHBEARER"];
     let plaintext = |tls| Profile {
         plaintext_login: true,
         ..unencrypted(tls)
@@ -177,4 +186,105 @@ fn a_result_that_nobody_asked_for_lets_nobody_in() {
     let mut talk = Talk::new(profile());
     talk.report(|session, out| session.logged_in(Ok(()), out));
     talk.expect(&["close"]);
+}
+
+/// `user=joe ^A auth=Bearer t ^A ^A`
+const XOAUTH2: &str = "dXNlcj1qb2UBYXV0aD1CZWFyZXIgdAEB";
+/// `n,a=joe, ^A auth=Bearer t ^A ^A`
+const OAUTHBEARER: &str = "bixhPWpvZSwBYXV0aD1CZWFyZXIgdAEB";
+
+fn refused() -> Refusal {
+    Refusal::new(Code::Auth, "No.")
+}
+
+#[test]
+fn a_token_logs_in_with_and_without_an_initial_response() {
+    for (mechanism, message) in [("XOAUTH2", XOAUTH2), ("OAUTHBEARER", OAUTHBEARER)] {
+        let logged_in = format!("log in joe with the token t by {mechanism}");
+        Talk::new(profile()).check(&format!("AUTH {mechanism} {message}"), &[&logged_in]);
+        let mut talk = Talk::new(profile());
+        talk.check(&format!("AUTH {mechanism}"), &["+ "]);
+        talk.check(message, &[&logged_in]);
+        talk.report(|session, out| session.logged_in(Ok(()), out));
+        talk.expect(&["+OK Logged in."]);
+    }
+}
+
+#[test]
+fn a_token_that_is_not_accepted_is_complained_of_before_it_is_refused() {
+    // {"status":"401","schemes":"bearer"} and {"status":"invalid_token"}
+    for (mechanism, message, error) in [
+        (
+            "XOAUTH2",
+            XOAUTH2,
+            "+ eyJzdGF0dXMiOiI0MDEiLCJzY2hlbWVzIjoiYmVhcmVyIn0=",
+        ),
+        (
+            "OAUTHBEARER",
+            OAUTHBEARER,
+            "+ eyJzdGF0dXMiOiJpbnZhbGlkX3Rva2VuIn0=",
+        ),
+    ] {
+        // Whatever the client says to that.
+        for response in ["AQ==", "", "*", "QUIT", "\u{7}"] {
+            let mut talk = Talk::new(profile());
+            talk.say(&format!("AUTH {mechanism} {message}"));
+            talk.seen.clear();
+            talk.report(|session, out| session.logged_in(Err(refused()), out));
+            talk.expect(&[error]);
+            assert_eq!(talk.session.state(), StateName::Authorization);
+            talk.check(response, &["-ERR [AUTH] No."]);
+            assert_eq!(talk.session.command(), "AUTH");
+            talk.check("QUIT", &["+OK Bye.", "close"]);
+        }
+    }
+}
+
+#[test]
+fn what_is_not_about_the_token_is_refused_at_once() {
+    for refusal in [
+        temporary(),
+        Refusal::new(Code::SysPerm, "No."),
+        Refusal::new(Code::InUse, "No."),
+    ] {
+        let mut talk = Talk::new(profile());
+        talk.say(&format!("AUTH XOAUTH2 {XOAUTH2}"));
+        talk.seen.clear();
+        talk.report(|session, out| session.logged_in(Err(refusal.clone()), out));
+        assert!(talk.seen[0].starts_with("-ERR ["), "{:?}", talk.seen);
+        talk.seen.clear();
+        talk.check("QUIT", &["+OK Bye.", "close"]);
+    }
+    // Nor is a password ever complained of so.
+    let mut talk = Talk::new(profile());
+    talk.say("AUTH PLAIN AGpvZQBzZWNyZXQ=");
+    talk.seen.clear();
+    talk.report(|session, out| session.logged_in(Err(refused()), out));
+    talk.expect(&["-ERR [AUTH] No."]);
+}
+
+#[test]
+fn the_third_refused_token_closes_the_connection() {
+    let mut talk = Talk::new(profile());
+    for attempt in 1..=3 {
+        talk.say(&format!("AUTH OAUTHBEARER {OAUTHBEARER}"));
+        talk.report(|session, out| session.logged_in(Err(refused()), out));
+        talk.seen.clear();
+        let expected = ["-ERR [AUTH] No.", "close"];
+        talk.check("AQ==", &expected[..if attempt < 3 { 1 } else { 2 }]);
+    }
+}
+
+#[test]
+fn only_a_line_with_a_response_in_it_may_be_as_long_as_a_token() {
+    let mut talk = Talk::new(profile());
+    let longest = |talk: &Talk, start: &str| talk.session.longest_line(start.as_bytes());
+    assert_eq!(longest(&talk, "auth XOAUTH2 dXNl"), MAX_SASL_LINE);
+    for start in ["PASS AUTH ", "AUTHOR ", "dXNl", ""] {
+        assert_eq!(longest(&talk, start), MAX_LINE, "{start}");
+    }
+    talk.say("AUTH XOAUTH2");
+    assert_eq!(longest(&talk, "dXNl"), MAX_SASL_LINE);
+    let talk = Talk::logged_in(profile());
+    assert_eq!(longest(&talk, "AUTH XOAUTH2 dXNl"), MAX_LINE);
 }
