@@ -253,3 +253,55 @@ impl Credentials {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_would_end_a_line_or_a_field_is_not_sent() {
+        let can_be_sent = |user: &str, proof: fn(Secret) -> Proof, secret: &str| {
+            let (user, proof) = (user.to_owned(), proof(Secret::new(secret.to_owned())));
+            Credentials { user, proof }.can_be_sent()
+        };
+        assert!(can_be_sent("\u{fc}nn", Proof::Password, "p\u{e4} \u{1}ss"));
+        assert!(can_be_sent("\u{fc}nn", Proof::Token, "ya29.x-_~+/=="));
+        for bad in ["a\0b", "a\rb", "a\nb"] {
+            for proof in [Proof::Password, Proof::Token] {
+                assert!(!can_be_sent(bad, proof, "x"), "{bad:?}");
+                assert!(!can_be_sent("x", proof, bad), "{bad:?}");
+            }
+        }
+        for bad in ["a\u{1}b", "a b", "\u{e4}"] {
+            assert!(!can_be_sent("x", Proof::Token, bad), "{bad:?}");
+        }
+        assert!(!can_be_sent("a\u{1}auth=Bearer b", Proof::Token, "x"));
+    }
+
+    #[test]
+    fn the_best_way_is_taken_that_the_upstream_offers() {
+        let way = |proof: fn(Secret) -> Proof, words: &str| {
+            let proof = proof(Secret::new("x".to_owned()));
+            mechanism(&proof, &Capabilities::parse(words.as_bytes()))
+        };
+        for (words, expected) in [
+            ("AUTH=PLAIN AUTH=XOAUTH2 LOGINDISABLED", Mechanism::Plain),
+            ("AUTH=XOAUTH2", Mechanism::Login),
+        ] {
+            assert_eq!(way(Proof::Password, words).unwrap(), expected, "{words}");
+        }
+        for (words, expected) in [
+            ("AUTH=XOAUTH2 AUTH=OAUTHBEARER", Mechanism::OAuthBearer),
+            ("AUTH=PLAIN AUTH=XOAUTH2", Mechanism::XOAuth2),
+        ] {
+            assert_eq!(way(Proof::Token, words).unwrap(), expected, "{words}");
+        }
+        let disabled = way(Proof::Password, "LOGINDISABLED AUTH=XOAUTH2");
+        assert!(matches!(disabled, Err(Error::Insecure(_))), "{disabled:?}");
+        let lacks = way(Proof::Token, "AUTH=PLAIN").unwrap_err().to_string();
+        assert!(
+            lacks.contains("AUTH=OAUTHBEARER") && lacks.contains("AUTH=XOAUTH2"),
+            "{lacks}"
+        );
+    }
+}

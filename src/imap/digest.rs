@@ -7,6 +7,7 @@
 use std::collections::HashSet;
 
 use tokio::io::ReadBuf;
+use tracing::info;
 use zeroize::Zeroizing;
 
 use super::error::Error;
@@ -183,6 +184,11 @@ impl Digest {
         }
         match self.parse(rest) {
             Some(reply) if reply.condition() == Condition::Bye => Err(Error::Bye(reply)),
+            // RFC 3501, 7.1: for a person. The tagged line's is in the error or needs none.
+            Some(reply) if reply.code_name() == Some("ALERT") => {
+                info!(alert = %reply, "what the upstream wants to be known at the log-in");
+                Ok(())
+            }
             _ => Ok(()),
         }
     }

@@ -31,7 +31,7 @@ pub enum Error {
     /// The same, after the upstream has said what it has against the token.
     TokenRefused {
         /// The error in its last question.
-        complaint: Complaint,
+        complaint: Box<Complaint>,
         /// The tagged NO or BAD.
         reply: Reply,
     },

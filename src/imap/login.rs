@@ -149,7 +149,10 @@ fn conclude(reply: Reply, had_all: bool, complaint: Option<Complaint>) -> Result
         )),
         (true, Some(_)) => Err(Error::Protocol("a token was refused and then accepted")),
         (true, None) => Ok(()),
-        (false, Some(complaint)) => Err(Error::TokenRefused { complaint, reply }),
+        (false, Some(complaint)) => Err(Error::TokenRefused {
+            complaint: Box::new(complaint),
+            reply,
+        }),
         (false, None) => Err(Error::LoginRefused(reply)),
     }
 }

@@ -1,17 +1,23 @@
 //! POP3 clients that have a token of their own (AUTH XOAUTH2, AUTH OAUTHBEARER): the bridge shows it to the upstream, and tells the client
 //! what came of it.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
 use std::process::Command;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use crate::many::{Many, One, bridged};
-use crate::support::bridge::field;
+use crate::many::{Many, One, bridged, quit};
+use crate::support::bridge::{Options, field};
+use crate::support::dovecot::Dovecot;
 use crate::support::imap_peer::{Flow, Peer, USER};
+use crate::support::jwt::Issuer;
+use crate::support::mail::ordinary_mail;
 use crate::support::office::Office;
 use crate::support::pop3::{Pop3, Status};
 use crate::support::process::require;
+use crate::support::tree::{Account, Tree};
 
 const TOKEN: &str = "ya29.a0AfH6SMBx-0123456789_abcdefghijklmnopqrstuvwxyz";
 /// What Gmail says of a token that it does not know.
@@ -110,14 +116,14 @@ fn a_client_with_a_token_reads_a_mailbox_whose_upstream_takes_nothing_else() {
             let (_, status) = auth(&mut pop3, mechanism, &one.user, TOKEN);
             assert!(status.ok, "{}", status.text);
             assert_eq!(pop3.stat().0, 2);
-            pop3.quit();
+            quit(one.bridge, pop3);
             // What the message is does not fit into a command line of RFC 2449.
             let mut pop3 = one.bridge.pop3();
             pop3.send(&format!("AUTH {mechanism}"));
             assert_eq!(pop3.read_raw(4), b"+ \r\n");
             pop3.ok(&message(mechanism, &one.user, TOKEN));
             assert_eq!(pop3.stat().0, 2);
-            pop3.quit();
+            quit(one.bridge, pop3);
             let logged = one
                 .bridge
                 .wait_for_log("the log-in", |line| field(line, "mechanism") == mechanism);
@@ -261,7 +267,7 @@ fn a_token_that_the_upstream_has_accepted_is_believed_and_is_no_password() {
         "[limits]\nauth_failure_delay = \"0s\"\n[upstream.x]\nurl = \"{}\"\n",
         peer.plain_url()
     );
-    let bridge = crate::support::bridge::Options::config(&config).start();
+    let bridge = Options::config(&config).start();
     for _ in 0..2 {
         let mut pop3 = bridge.pop3();
         assert!(auth(&mut pop3, "XOAUTH2", USER, TOKEN).1.ok);
@@ -277,24 +283,77 @@ fn a_token_that_the_upstream_has_accepted_is_believed_and_is_no_password() {
     assert_eq!(peer.connections(), 2);
 }
 
+/// A program that fetches all mail of a mailbox, and the mail that it has got; none where it was refused.
+type Program = fn(port: u16, mechanism: &str, user: &str, token: &str) -> Option<String>;
+
+fn curl(port: u16, mechanism: &str, user: &str, token: &str) -> Option<String> {
+    let output = Command::new(require("curl", "curl"))
+        .args(["--silent", "--show-error", "--fail", "--max-time", "20"])
+        .args(["--user", user, "--oauth2-bearer", token])
+        .args(["--login-options", &format!("AUTH={mechanism}")])
+        .arg(format!("pop3://localhost:{port}/[1-2]"))
+        .output()
+        .expect("curl");
+    let mail = String::from_utf8_lossy(&output.stdout).into_owned();
+    // 67: the log-in was refused.
+    let code = output.status.code();
+    assert!(matches!(code, Some(0 | 67)), "{output:?}");
+    (code == Some(0)).then_some(mail)
+}
+
+fn mpop(port: u16, mechanism: &str, user: &str, token: &str) -> Option<String> {
+    let home = Tree::new("mpop", &Account::for_servers());
+    let (uidls, mbox) = (home.join("uidls"), home.join("mbox"));
+    let settings = format!(
+        "account default\nhost localhost\nport {port}\nuser {user}\npassword {token}\nauth {mechanism}\ntls off\nkeep on\n\
+         uidls_file {}\ndelivery mbox {}\n",
+        uidls.display(),
+        mbox.display()
+    );
+    let settings = home.write("mpoprc", &settings);
+    std::fs::set_permissions(&settings, Permissions::from_mode(0o600)).unwrap();
+    let output = Command::new(require("mpop", "mpop"))
+        .arg("--file")
+        .arg(settings)
+        .arg("--quiet")
+        .output()
+        .expect("mpop");
+    // 77: EX_NOPERM.
+    let code = output.status.code();
+    assert!(matches!(code, Some(0 | 77)), "{output:?}");
+    (code == Some(0)).then(|| std::fs::read_to_string(mbox).unwrap())
+}
+
 #[test]
-fn curl_logs_in_with_a_token() {
-    let (_peer, bridge) = bridged(peer());
-    let curl = |token: &str, mechanism: &str| {
-        let output = Command::new(require("curl", "curl"))
-            .args(["--silent", "--show-error", "--fail", "--max-time", "20"])
-            .args(["--user", USER, "--oauth2-bearer", token])
-            .args(["--login-options", &format!("AUTH={mechanism}")])
-            .arg(format!("pop3://localhost:{}/1", bridge.pop3_port))
-            .output()
-            .expect("curl");
-        (output.status.code(), output.stdout)
-    };
-    for mechanism in ["XOAUTH2", "OAUTHBEARER"] {
-        let (code, mail) = curl(TOKEN, mechanism);
-        assert_eq!(code, Some(0), "{mechanism}");
-        assert!(mail.starts_with(b"From: "), "{mechanism}: {mail:?}");
-        // 67: the log-in was refused.
-        assert_eq!(curl("wrong", mechanism).0, Some(67), "{mechanism}");
+fn real_programs_with_tokens_reach_a_real_server_that_believes_them() {
+    let issuer = Issuer::new();
+    let dovecot = Dovecot::options().tokens(&issuer.keys()).start();
+    dovecot.maildir("ann").fill(&ordinary_mail(2));
+    let bridge = Options::limits(&dovecot.plain_url(), "").start();
+    let (good, over) = (issuer.token("ann", 600), issuer.token("ann", -10));
+    let programs: [(&str, Program); 3] = [
+        ("xoauth2", mpop),
+        ("oauthbearer", mpop),
+        ("OAUTHBEARER", curl),
+    ];
+    for (mechanism, program) in programs {
+        let mail = program(bridge.pop3_port, mechanism, "ann", &good).expect(mechanism);
+        assert_eq!(
+            mail.matches("Message-ID: ").count(),
+            2,
+            "{mechanism}: {mail}"
+        );
+        let mail = program(bridge.pop3_port, mechanism, "ann", &over);
+        assert_eq!(mail, None, "{mechanism}");
+        bridge.wait_for_log("the log-in", |line| {
+            field(line, "mechanism").eq_ignore_ascii_case(mechanism)
+        });
     }
+    bridge.wait_for_log("what Dovecot says", |line| {
+        field(line, "error").contains("status invalid_token")
+    });
+    // Somebody else's mailbox is not opened by it.
+    let (complaint, status) = auth(&mut bridge.pop3(), "XOAUTH2", "bob", &good);
+    assert!(complaint.is_some());
+    assert_eq!((status.ok, status.code()), (false, Some("AUTH")));
 }

@@ -50,6 +50,28 @@ impl Options {
         self.extra(&lines)
     }
 
+    /// Takes tokens, too, under the keys in this folder (see [`super::jwt`]).
+    pub fn tokens(self, keys: &Path) -> Self {
+        let shown = keys.display();
+        let mechanisms = "auth_mechanisms = plain login xoauth2 oauthbearer";
+        if is_2_3(&require("dovecot", "dovecot-imapd dovecot-pop3d")) {
+            let settings = keys.join("oauth2.conf");
+            let text = format!(
+                "introspection_mode = local\nlocal_validation_key_dict = fs:posix:prefix={shown}/\nusername_attribute = sub\n"
+            );
+            std::fs::write(&settings, text).expect("a file");
+            let settings = settings.display();
+            return self.extra(&format!(
+                "{mechanisms}\npassdb {{\n driver = oauth2\n mechanisms = xoauth2 oauthbearer\n args = {settings}\n}}"
+            ));
+        }
+        self.extra(&format!(
+            "{mechanisms}\noauth2 {{\n introspection_mode = local\n username_attribute = sub\n oauth2_local_validation {{\n\
+             dict fs {{\n fs posix {{\n prefix = {shown}/\n}}\n}}\n}}\n}}\n\
+             passdb oauth2 {{\n mechanisms_filter = xoauth2 oauthbearer\n}}"
+        ))
+    }
+
     pub fn start(self) -> Dovecot {
         Dovecot::start_with(self)
     }

@@ -12,6 +12,7 @@ pub mod fake_mailbox;
 pub mod figures;
 pub mod imap;
 pub mod imap_peer;
+pub mod jwt;
 pub mod mail;
 pub mod net;
 pub mod odd_mail;

@@ -11,7 +11,7 @@ fn complaint(json: &str) -> Complaint {
 
 /// What a refusal with this error and this tagged line is.
 fn nature(json: &str, line: &str) -> Nature {
-    let complaint = complaint(json);
+    let complaint = Box::new(complaint(json));
     let reply = Reply::parse(line.as_bytes()).unwrap();
     Error::TokenRefused { complaint, reply }.nature()
 }
