@@ -10,7 +10,7 @@ use tracing::debug;
 use super::Terms;
 use crate::config::{self, Security};
 use crate::imap::tls::{ClientTlsError, client_config};
-use crate::imap::{Endpoint, Error, Observer};
+use crate::imap::{Endpoint, Error, Extensions, Observer};
 use crate::maildrop::Format;
 use crate::metrics::{
     ConnectOutcome, ConnectionGuard, Direction, Metrics, UpstreamMetrics, UpstreamOutcome,
@@ -52,6 +52,10 @@ impl Upstream {
                 tls,
                 connect_timeout: config.connect_timeout,
                 command_timeout: config.command_timeout,
+                extensions: Extensions {
+                    uidonly: config.uidonly,
+                    id: config.send_id,
+                },
                 observer: Arc::new(Counting(metrics.upstream(&config.name))),
             },
             uidl: config.uidl.clone(),

@@ -106,6 +106,8 @@ with_rule_keys! {
         #[serde(default)]
         expunge_without_uidplus: bool,
         uidl: Option<Text>,
+        uidonly: Option<bool>,
+        send_id: Option<bool>,
         connections: Option<Spanned<u16>>,
         connect_timeout: Option<Text>,
         command_timeout: Option<Text>,

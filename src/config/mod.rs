@@ -129,6 +129,10 @@ pub struct Upstream {
     pub dispose: DisposeRule,
     /// What the unique id of a message (RFC 1939 UIDL) is made of.
     pub uidl: uidl::Format,
+    /// Whether UIDONLY (RFC 9586) is enabled where it is offered, so that the upstream shows all messages of a folder.
+    pub uidonly: bool,
+    /// Whether the upstream is told after the log-in which program this is (ID, RFC 2971).
+    pub send_id: bool,
     /// The most connections to one mailbox, at least 1.
     pub connections: usize,
     /// For name resolution, TCP and TLS together.

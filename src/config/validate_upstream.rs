@@ -94,6 +94,8 @@ fn with_defaults(name: String, url: Url) -> Upstream {
         rules: Rules::default(),
         dispose: rules::default_disposal(),
         uidl: uidl::Format::default(),
+        uidonly: true,
+        send_id: false,
         connections: CONNECTIONS,
         connect_timeout: CONNECT_TIMEOUT,
         command_timeout: COMMAND_TIMEOUT,
@@ -138,6 +140,8 @@ fn upstream(
     if let Some(text) = &table.uidl {
         upstream.uidl = check.parsed(text, uidl::Format::parse)?;
     }
+    upstream.uidonly = table.uidonly.unwrap_or(upstream.uidonly);
+    upstream.send_id = table.send_id.unwrap_or(upstream.send_id);
     if let Some(number) = &table.connections {
         upstream.connections = match *number.get_ref() {
             0 => return Err(check.error(number.span(), "connections is at least 1")),

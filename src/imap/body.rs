@@ -335,9 +335,8 @@ impl Head {
 
     /// `None` where the response is not understood.
     pub(super) fn read(text: &[u8], part: Part) -> Option<Self> {
-        let (_, items) = grammar::fetch(text)?;
         let mut head = Self::default();
-        for item in items {
+        for item in grammar::fetch(text)?.items {
             head.ends_in_body = false;
             match item {
                 AttributeValue::Uid(uid) => head.uid = Uid::new(uid),

@@ -14,7 +14,7 @@ use tokio_rustls::rustls::pki_types::ServerName;
 
 use super::Observer;
 use super::buffered::Buffered;
-use super::connection::Connection;
+use super::connection::{Connection, Extensions};
 use super::driver::Stranger;
 use super::error::Error;
 use super::reply::{Capabilities, Condition, Reply, split_word};
@@ -37,6 +37,8 @@ pub struct Endpoint {
     pub connect_timeout: Duration,
     /// The longest wait for a byte of an answer.
     pub command_timeout: Duration,
+    /// What is used where it is offered.
+    pub extensions: Extensions,
     /// Told of bytes and commands.
     pub observer: Arc<dyn Observer>,
 }
@@ -109,6 +111,8 @@ impl Endpoint {
             .await
             .map_err(|_| Error::Timeout("the log-in"))??;
         let mut connection = Connection::new(driver, Arc::clone(&self.observer));
+        connection.set_extensions(self.extensions);
+        connection.identify().await?;
         match told {
             Some(capabilities) => connection.set_capabilities(capabilities),
             // Capabilities differ before and after the log-in, so they are asked for again.

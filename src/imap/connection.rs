@@ -14,9 +14,12 @@ use super::reply::{Capabilities, Condition, Reply, split_word};
 use super::set;
 use super::transport::{Line, Transport};
 
+mod extensions;
 mod select;
 mod step;
 
+pub use extensions::Extensions;
+pub(super) use extensions::cut_at;
 pub use select::Selected;
 use step::InStep;
 
@@ -29,7 +32,9 @@ pub struct Connection {
     observer: Arc<dyn Observer>,
     capabilities: Capabilities,
     clean: bool,
+    extensions: Extensions,
     qresync: bool,
+    uidonly: bool,
     folder: Option<(String, Selected)>,
     /// When that was opened: what came later may not have been told yet.
     opened_at: Instant,
@@ -66,7 +71,9 @@ impl Connection {
             observer,
             capabilities: Capabilities::default(),
             clean: true,
+            extensions: Extensions::default(),
             qresync: false,
+            uidonly: false,
             folder: None,
             opened_at: Instant::now(),
             in_step: None,
@@ -172,6 +179,21 @@ impl Connection {
     ) -> Result<Reply, Error> {
         let pending = self.begin(name, text).await?;
         self.finish(&pending, on).await
+    }
+
+    /// The same, but a command that was stopped by the upstream's limit (RFC 9738) is answered as well: [`cut_at`] tells where.
+    pub(super) async fn command_in_part(
+        &mut self,
+        name: &'static str,
+        text: &str,
+        on: impl FnMut(Untagged<'_>) -> Result<(), Error>,
+    ) -> Result<Reply, Error> {
+        let pending = self.begin(name, text).await?;
+        let reply = self.finish_any(&pending, on).await?;
+        match cut_at(&reply) {
+            Some(Some(_)) => Ok(reply),
+            _ => demanded(&pending, reply),
+        }
     }
 
     pub(super) async fn begin(&mut self, name: &'static str, text: &str) -> Result<Pending, Error> {
@@ -296,8 +318,9 @@ pub(super) enum Response {
     Data(Line),
 }
 
+/// What was done in part (RFC 9738) is not done: who can go on where it ended looks at the answer before.
 fn demanded(pending: &Pending, reply: Reply) -> Result<Reply, Error> {
-    if reply.is_ok() {
+    if reply.is_ok() && cut_at(&reply).is_none() {
         Ok(reply)
     } else {
         Err(Error::Refused {

@@ -6,7 +6,6 @@ use super::connection::{Connection, Untagged, quoted};
 use super::dispose::is_same;
 use super::error::Error;
 use super::identity::ascending;
-use super::set::uid_sets;
 use crate::maildrop::{Uid, UidValidity};
 
 /// What the upstream has told of copies.
@@ -44,7 +43,7 @@ impl Connection {
             return Err(Error::SameFolder(folder.to_owned()));
         }
         let uids = ascending(uids);
-        for set in uid_sets(&uids) {
+        for set in self.sets_to_copy(&uids) {
             let mut untagged = None;
             let command = format!("UID COPY {set} {}", quoted(folder));
             let reply = self.command("UID COPY", &command, |told| {

@@ -12,7 +12,6 @@ use super::error::Error;
 use super::flags::is_keyword;
 use super::identity::Identity;
 use super::reply::{Condition, Reply};
-use super::set::uid_sets;
 use crate::maildrop::{Uid, UidValidity};
 use crate::policy::{Action, Archive, DisposeRule, Trash};
 
@@ -150,7 +149,11 @@ impl Connection {
                     None => acted.absent.push(target.uid),
                 }
             }
-            for set in uid_sets(&meant) {
+            let sets = match plan {
+                Removal::CopyExpunge(_) => self.sets_to_copy(&meant),
+                _ => self.sets(&meant),
+            };
+            for set in sets {
                 self.act_on(&set, plan).await?;
             }
             acted.done.append(&mut meant);

@@ -24,12 +24,52 @@ pub(super) fn read(response: &[u8]) -> Option<Response<'_>> {
     }
 }
 
-/// The items of a FETCH response.
-pub(super) fn fetch(response: &[u8]) -> Option<(u32, Vec<AttributeValue<'_>>)> {
-    match read(response)? {
-        Response::Fetch(position, items) => Some((position, items)),
-        _ => None,
+/// The items of a FETCH or UIDFETCH response.
+pub(super) struct Fetch<'a> {
+    /// The message's position; none in UIDFETCH.
+    pub(super) position: Option<u32>,
+    /// What is told of it. UIDFETCH's number is among them as the UID, before the others.
+    pub(super) items: Vec<AttributeValue<'a>>,
+}
+
+/// Reads a FETCH response, or a UIDFETCH (RFC 9586), which the grammar crate does not know: it differs in what the number means. `None`
+/// also where that is not the UID among the items.
+pub(super) fn fetch(response: &[u8]) -> Option<Fetch<'_>> {
+    let Some(as_fetch) = without_uid(response) else {
+        return match read(response)? {
+            Response::Fetch(position, items) => Some(Fetch {
+                position: Some(position),
+                items,
+            }),
+            _ => None,
+        };
+    };
+    let Response::Fetch(uid, items) = read(&as_fetch)? else {
+        return None;
+    };
+    let other = |item: &AttributeValue<'_>| matches!(item, AttributeValue::Uid(one) if *one != uid);
+    if items.iter().any(other) {
+        return None;
     }
+    let items = items.into_iter().map(AttributeValue::into_owned);
+    Some(Fetch {
+        position: None,
+        items: std::iter::once(AttributeValue::Uid(uid))
+            .chain(items)
+            .collect(),
+    })
+}
+
+/// `* 7 UIDFETCH (...` as `* 7 FETCH (...`; `None` for any other response.
+fn without_uid(response: &[u8]) -> Option<Vec<u8>> {
+    const UID: usize = "UID".len();
+    let behind = response.strip_prefix(b"* ")?;
+    let word_at = response.len() - behind.len() + memchr::memchr(b' ', behind)? + 1;
+    let (head, word) = response.split_at_checked(word_at)?;
+    let is_uidfetch = word
+        .get(.."UIDFETCH ".len())
+        .is_some_and(|word| word.eq_ignore_ascii_case(b"UIDFETCH "));
+    is_uidfetch.then(|| [head, word.get(UID..).unwrap_or_default()].concat())
 }
 
 /// A quoted string's octets: the grammar leaves the backslashes in (RFC 3501, 4.3).
@@ -81,5 +121,25 @@ mod tests {
         assert!(read(deep.as_bytes()).is_none());
         assert!(fetch(b"* 1 FETCH (UID 7 FLAGS (\\Seen) INTERNALDATE \"x\")\r\n").is_some());
         assert!(fetch(b"* LIST () \"/\" x\r\n").is_none());
+    }
+
+    #[test]
+    fn a_uidfetch_names_its_message_by_its_number() {
+        let uids = |text: &[u8]| {
+            let fetch = fetch(text)?;
+            assert_eq!(fetch.position, None);
+            let items = fetch.items.iter();
+            Some(
+                items
+                    .filter(|item| matches!(item, AttributeValue::Uid(7)))
+                    .count(),
+            )
+        };
+        assert_eq!(uids(b"* 7 UIDFETCH (FLAGS (\\Seen))\r\n"), Some(1));
+        assert_eq!(uids(b"* 7 uidfetch (FLAGS () UID 7)\r\n"), Some(2));
+        assert_eq!(uids(b"* 7 UIDFETCH (FLAGS () UID 8)\r\n"), None);
+        assert_eq!(uids(b"* 7 UIDFETCH\r\n"), None);
+        assert!(without_uid(b"* 7 FETCH (UID 7)\r\n").is_none());
+        assert!(without_uid(b"* ").is_none() && without_uid(b"* 7 UID").is_none());
     }
 }

@@ -13,7 +13,7 @@ use super::connection::{Connection, Response, Untagged};
 use super::error::Error;
 use super::reply::Reply;
 use super::rows::{Wanted, row};
-use super::set::{is_fetch, uid_sets};
+use super::set::is_fetch;
 use super::transport::Line;
 use crate::maildrop::Uid;
 
@@ -41,7 +41,7 @@ impl Connection {
         let gm_msgids = self.has_gm_msgids();
         let id = if gm_msgids { " X-GM-MSGID" } else { "" };
         let mut told = HashMap::with_capacity(uids.len());
-        for set in uid_sets(&uids) {
+        for set in self.sets(&uids) {
             let command = format!("UID FETCH {set} (UID RFC822.SIZE INTERNALDATE{id})");
             self.command("FETCH identities", &command, |untagged| {
                 let Untagged::Data(response) = untagged else {
@@ -73,7 +73,7 @@ impl Connection {
     pub async fn header_hashes(&mut self, uids: &[Uid]) -> Result<HashMap<Uid, i64>, Error> {
         let uids = ascending(uids);
         let mut hashes = HashMap::new();
-        for set in uid_sets(&uids) {
+        for set in self.sets(&uids) {
             let command = format!("UID FETCH {set} (UID BODY.PEEK[HEADER])");
             let pending = self.begin("FETCH headers", &command).await?;
             let outcome = self.read_headers(&pending.tag, &uids, &mut hashes).await;

@@ -2,12 +2,14 @@
 //!
 //! A known list is kept only if EXISTS minus the new messages equals the old count; anything else is listed again. UIDNEXT or
 //! HIGHESTMODSEQ going back, a changed UIDVALIDITY, or a known UID with another date, size or id throw the known list away.
+//! An upstream that ends a FETCH at its own limit (RFC 9738) is asked for the rest: what it has not told of yet is not gone.
 //! Listing uses `UID FETCH`, never SEARCH (which 100,000 messages make one line).
 //! Must not know: where lists are kept, POP3, or UIDLs.
 
+use std::ops::{Bound, RangeBounds};
 use std::sync::Arc;
 
-use super::connection::{Connection, Selected, Untagged};
+use super::connection::{Connection, Selected, Untagged, cut_at};
 use super::error::Error;
 use super::rows::{Rows, Wanted};
 use super::table::{Put, Table};
@@ -15,6 +17,8 @@ use crate::maildrop::{Index, Uid};
 
 /// How often a list is asked for again because messages came or went meanwhile.
 const ROUNDS: usize = 5;
+/// The most commands that one round may take where the upstream tells of so many messages at a time only.
+const PORTIONS: usize = 10_000;
 
 /// How a list came about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,6 +112,13 @@ fn has_ids(known: &Index) -> bool {
     ids.is_some_and(|ids| ids.len() == known.messages.len() && !ids.contains(&0))
 }
 
+fn bound(bound: Bound<&u32>) -> Option<u32> {
+    match bound {
+        Bound::Included(uid) => Some(*uid),
+        Bound::Excluded(_) | Bound::Unbounded => None,
+    }
+}
+
 /// The selected folder while it is being listed.
 struct View<'a> {
     connection: &'a mut Connection,
@@ -126,7 +137,7 @@ impl View<'_> {
             }
             // From the start, or where messages arrived while the last round ran, from the last one listed.
             let from = table.last_uid().map_or(1, Uid::get);
-            let told = self.fetch(from).await?;
+            let told = self.fetch(from..).await?;
             let before = table.len();
             if before > 0 && told.went > 0 {
                 table = Table::default();
@@ -162,7 +173,7 @@ impl View<'_> {
             }
             // From the last known message on: its date and size say whether it is still the same one. `*` is always among them.
             let last = table.last_uid().map_or(0, Uid::get);
-            let told = self.fetch(last.max(1)).await?;
+            let told = self.fetch(last.max(1)..).await?;
             for row in &told.rows {
                 match table.put(row.message, row.gm_msgid) {
                     Put::Changed => {
@@ -178,14 +189,23 @@ impl View<'_> {
             in_place &= told.went == 0
                 && (last == 0 || told.rows.iter().any(|row| row.message.uid.get() == last))
                 && !told.rows.is_empty()
-                && told
-                    .rows
-                    .iter()
-                    .all(|row| table.position(row.message.uid) == Some(row.position as usize));
+                && told.rows.iter().all(|row| {
+                    let at = table.position(row.message.uid);
+                    row.position.is_none_or(|told| at == Some(told as usize))
+                });
             // What arrived behind the rows is told by the next round; what is missing otherwise is not.
             if told.went > 0 || self.exists <= before || self.exists as usize <= table.len() {
                 break;
             }
+        }
+        // Without positions (UIDONLY) it counts that the last one to arrive was told.
+        let is_last = |last: Uid| {
+            selected
+                .uid_next
+                .is_some_and(|next| next <= last.get().saturating_add(1))
+        };
+        if self.connection.is_uidonly() {
+            in_place &= table.last_uid().is_some_and(is_last);
         }
         let exists = self.exists as usize;
         if exists == table.len() && in_place {
@@ -207,8 +227,9 @@ impl View<'_> {
         if let (Some(modseq), true) = (known.highest_modseq, self.connection.has_qresync())
             && self.exists > 0
         {
-            let command = format!("UID FETCH 1:* (UID) (CHANGEDSINCE {modseq} VANISHED)");
-            match self.run("FETCH vanished", &command, Wanted::Vanished).await {
+            let items = format!("(UID) (CHANGEDSINCE {modseq} VANISHED)");
+            let told = self.run("FETCH vanished", 1.., &items, Wanted::Vanished);
+            match told.await {
                 Ok(mut told) => {
                     let mut left = table.clone();
                     left.drop_ranges(&mut told.vanished);
@@ -223,9 +244,7 @@ impl View<'_> {
         }
         let mut uids = Vec::new();
         if self.exists > 0 {
-            let told = self
-                .run("FETCH uids", "UID FETCH 1:* (UID)", Wanted::Uids)
-                .await?;
+            let told = self.run("FETCH uids", 1.., "(UID)", Wanted::Uids).await?;
             uids.extend(told.rows.iter().map(|row| row.message.uid));
             uids.sort_unstable();
             uids.dedup();
@@ -252,7 +271,7 @@ impl View<'_> {
         let last = known.messages.last().map(|message| message.uid);
         let highest = left.find(|uid| table.position(*uid).is_some());
         if let Some(uid) = highest.filter(|_| highest != last) {
-            let told = self.fetch_range(&uid.to_string()).await?;
+            let told = self.fetch(uid.get()..=uid.get()).await?;
             if told.went > 0 || self.exists as usize != table.len() {
                 return Ok(Err("messages came or went while it was made"));
             }
@@ -265,39 +284,57 @@ impl View<'_> {
         Ok(Ok(self.index(table, selected)))
     }
 
-    async fn fetch(&mut self, from: u32) -> Result<Rows, Error> {
-        self.fetch_range(&format!("{from}:*")).await
-    }
-
-    async fn fetch_range(&mut self, range: &str) -> Result<Rows, Error> {
+    async fn fetch(&mut self, uids: impl RangeBounds<u32>) -> Result<Rows, Error> {
         let items = if self.gm_msgids {
-            "UID RFC822.SIZE INTERNALDATE X-GM-MSGID"
+            "(UID RFC822.SIZE INTERNALDATE X-GM-MSGID)"
         } else {
-            "UID RFC822.SIZE INTERNALDATE"
+            "(UID RFC822.SIZE INTERNALDATE)"
         };
         let wanted = Wanted::Messages {
             gm_msgids: self.gm_msgids,
         };
-        let command = format!("UID FETCH {range} ({items})");
-        self.run("FETCH list", &command, wanted).await
+        self.run("FETCH list", uids, items, wanted).await
     }
 
-    /// Runs a FETCH, keeping EXISTS true to what is expunged and what arrives meanwhile.
+    /// Runs a FETCH, and as many more as it takes where the upstream stops at its limit, keeping EXISTS true to what is expunged and what
+    /// arrives meanwhile. Rows ascend by their UIDs where more than one was needed.
     async fn run(
         &mut self,
         name: &'static str,
-        command: &str,
+        uids: impl RangeBounds<u32>,
+        items: &str,
         wanted: Wanted,
     ) -> Result<Rows, Error> {
+        let from = bound(uids.start_bound()).unwrap_or(1);
+        let mut to = bound(uids.end_bound());
         let mut told = Rows::new(wanted, self.exists);
-        self.connection
-            .command(name, command, |untagged| match untagged {
-                Untagged::Data(response) => told.note(response),
-                Untagged::Status(_) => Ok(()),
-            })
-            .await?;
-        self.exists = told.exists;
-        Ok(told)
+        for portion in 0..PORTIONS {
+            let command = match to {
+                Some(to) if to == from => format!("UID FETCH {from} {items}"),
+                Some(to) => format!("UID FETCH {from}:{to} {items}"),
+                None => format!("UID FETCH {from}:{} {items}", self.connection.last()),
+            };
+            let reply = self
+                .connection
+                .command_in_part(name, &command, |untagged| match untagged {
+                    Untagged::Data(response) => told.note(response),
+                    Untagged::Status(_) => Ok(()),
+                })
+                .await?;
+            self.exists = told.exists;
+            // Everything from there on was told.
+            match cut_at(&reply).flatten() {
+                Some(lowest) if to.is_some_and(|to| lowest > to) => break,
+                Some(lowest) if lowest > from => to = Some(lowest - 1),
+                _ => {
+                    if portion > 0 {
+                        told.rows.sort_by_key(|row| row.message.uid);
+                    }
+                    return Ok(told);
+                }
+            }
+        }
+        Err(Error::Inconsistent("a list in portions that do not end"))
     }
 
     fn index(&self, table: Table, selected: &Selected) -> Index {

@@ -42,7 +42,7 @@ pub use bodies::{Bodies, Fetched, Wanted};
 pub use body::{Body, BodyStart, Part};
 pub use challenge::Complaint;
 pub use connect::{Credentials, Endpoint, Proof};
-pub use connection::{Connection, Selected};
+pub use connection::{Connection, Extensions, Selected};
 pub use copy::Copied;
 pub use dispose::{Acted, Destinations, Removal, Target};
 pub use error::{Error, Nature};

@@ -1,13 +1,14 @@
 //! The usual row of a list, read without the grammar crate, which takes ten times as long: cold lists have 100,000 of them.
 //!
-//! Strict: `* n FETCH (` with the items of a list, each once at most and in any order, then `)` and CRLF. Whatever looks different in the
+//! Strict: `* n FETCH (` or `* uid UIDFETCH (` with the items of a list, each once at most and in any order, then `)` and CRLF. Whatever looks different in the
 //! least is left to the grammar.
 //! Pure. Must not know: what was asked for, connections.
 
 /// What a plain FETCH response has, as it stands there.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct PlainRow<'a> {
-    pub(super) position: u32,
+    /// None in UIDFETCH, which has the UID in its place (RFC 9586).
+    pub(super) position: Option<u32>,
     pub(super) uid: Option<u32>,
     pub(super) size: Option<u32>,
     /// INTERNALDATE without its quotation marks; printable ASCII without a backslash.
@@ -17,12 +18,16 @@ pub(super) struct PlainRow<'a> {
 
 /// Reads a response from its `* ` to its CRLF; `None` where it is not plain.
 pub(super) fn plain_row(response: &[u8]) -> Option<PlainRow<'_>> {
-    let (position, rest) = number(response.strip_prefix(b"* ")?)?;
-    let mut row = PlainRow {
-        position: u32::try_from(position).ok()?,
-        ..PlainRow::default()
+    let (first, rest) = number(response.strip_prefix(b"* ")?)?;
+    let first = u32::try_from(first).ok()?;
+    let mut row = PlainRow::default();
+    let (mut rest, named) = match rest.strip_prefix(b" FETCH (") {
+        Some(rest) => {
+            row.position = Some(first);
+            (rest, None)
+        }
+        None => (rest.strip_prefix(b" UIDFETCH (")?, Some(first)),
     };
-    let mut rest = rest.strip_prefix(b" FETCH (")?;
     loop {
         rest = if let Some(value) = rest.strip_prefix(b"UID ") {
             small(value, &mut row.uid)?
@@ -44,11 +49,17 @@ pub(super) fn plain_row(response: &[u8]) -> Option<PlainRow<'_>> {
             behind
         };
         match rest {
-            b")\r\n" => return Some(row),
+            b")\r\n" => break,
             [b' ', more @ ..] => rest = more,
             _ => return None,
         }
     }
+    // Told twice, it is told alike.
+    if named.is_some() && row.uid.is_some_and(|uid| Some(uid) != named) {
+        return None;
+    }
+    row.uid = row.uid.or(named);
+    Some(row)
 }
 
 /// A number of 32 bits that is there once, and what is behind it.

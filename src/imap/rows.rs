@@ -35,7 +35,8 @@ pub(super) enum Wanted {
 /// One message as FETCH told it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Row {
-    pub(super) position: u32,
+    /// None where UIDONLY is enabled.
+    pub(super) position: Option<u32>,
     pub(super) message: Message,
     pub(super) gm_msgid: u64,
 }
@@ -110,9 +111,10 @@ impl Rows {
                 "too many messages went while they were listed",
             ));
         }
-        self.rows.retain(|row| row.position != position);
-        for row in self.rows.iter_mut().filter(|row| row.position > position) {
-            row.position -= 1;
+        // What was told without its position (UIDONLY) stays: the count shows that it is one too many.
+        self.rows.retain(|row| row.position != Some(position));
+        for at in self.rows.iter_mut().filter_map(|row| row.position.as_mut()) {
+            *at -= u32::from(*at > position);
         }
         Ok(())
     }
@@ -204,7 +206,7 @@ pub(super) fn row(response: &[u8], wanted: Wanted) -> Result<Option<Row>, Error>
 /// What a FETCH response tells of its message.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Told {
-    position: u32,
+    position: Option<u32>,
     uid: Option<Uid>,
     size: Option<u32>,
     /// In seconds since 1970. A date in no known notation is the same each time, which is all that it is for.
@@ -225,12 +227,12 @@ impl From<PlainRow<'_>> for Told {
 }
 
 fn by_grammar(response: &[u8]) -> Option<Told> {
-    let (position, attributes) = grammar::fetch(response)?;
+    let fetch = grammar::fetch(response)?;
     let mut told = Told {
-        position,
+        position: fetch.position,
         ..Told::default()
     };
-    for attribute in attributes {
+    for attribute in fetch.items {
         match attribute {
             AttributeValue::Uid(value) => told.uid = Uid::new(value),
             AttributeValue::Rfc822Size(value) => told.size = Some(value),
@@ -367,9 +369,27 @@ mod tests {
         for response in [
             "* 1 FETCH (UID 7 RFC822.SIZE 5 INTERNALDATE \"17-Jul-1996 02:44:25 -0700\")\r\n",
             "* 1 FETCH (X-GM-MSGID 18446744073709551615 INTERNALDATE \" 1-Jan-1970 00:00:01 +0000\" UID 7)\r\n",
+            "* 7 UIDFETCH (RFC822.SIZE 5 INTERNALDATE \"17-Jul-1996 02:44:25 -0700\")\r\n",
+            "* 7 UIDFETCH (UID 7 RFC822.SIZE 5)\r\n",
         ] {
-            assert!(plain_row(response.as_bytes()).is_some(), "{response}");
+            let row = plain_row(response.as_bytes());
+            assert_eq!(row.and_then(|row| row.uid), Some(7), "{response}");
         }
+        assert_eq!(plain_row(b"* 7 UIDFETCH (UID 8 RFC822.SIZE 5)\r\n"), None);
+    }
+
+    #[test]
+    fn with_uids_only_a_row_names_its_message_and_no_position() {
+        let row = "7 UIDFETCH (RFC822.SIZE 5 INTERNALDATE \" 1-Jan-1970 00:00:01 +0000\")";
+        let odd = row.replace("RFC822.SIZE", "FLAGS () RFC822.SIZE");
+        for row in [row, &odd] {
+            let told = told(3, &[row, "VANISHED 8"]).unwrap();
+            assert_eq!((uids(&told), told.exists, told.went), (vec![7], 2, 1));
+            assert_eq!(told.rows[0].position, None);
+        }
+        // Told twice and not alike, it is nobody's.
+        let other = row.replace("RFC822.SIZE", "UID 8 RFC822.SIZE");
+        assert!(matches!(told(3, &[&other]), Err(Error::Protocol(_))));
     }
 
     proptest! {
@@ -378,18 +398,20 @@ mod tests {
         #[test]
         fn a_row_read_without_the_grammar_is_what_the_grammar_reads(
             position in "[0-9]{1,11}",
+            word in "(FETCH|UIDFETCH|Uidfetch)",
             items in proptest::collection::vec(
                 prop_oneof![
                     "(UID|RFC822.SIZE|X-GM-MSGID) [0-9]{0,21}",
                     "INTERNALDATE \"[ 0-3][0-9]-(Jul|jul|x)-1996 02:44:25 [+-]0700\"",
                     "INTERNALDATE \"[ -~\u{e9}]{0,4}\"",
-                    "(FLAGS \\(\\)|UID|uid 4|INTERNALDATE NIL|)",
+                    "(FLAGS \\(\\)|UID|UID =|uid 4|INTERNALDATE NIL|)",
                 ],
                 1..5,
             ),
             end in "(\\)\r\n|\\)|\\)\n| \\)\r\n|\\)\r\nx)",
         ) {
-            let response = format!("* {position} FETCH ({}{end}", items.join(" "));
+            let items = items.join(" ").replace("UID =", &format!("UID {position}"));
+            let response = format!("* {position} {word} ({items}{end}");
             let response = response.as_bytes();
             if let Some(row) = plain_row(response) {
                 prop_assert_eq!(by_grammar(response), Some(Told::from(row)));

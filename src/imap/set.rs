@@ -76,15 +76,15 @@ pub(super) fn is_news(response: &[u8]) -> bool {
     }
 }
 
-/// Whether the response is `* n FETCH (...)`.
+/// Whether the response is `* n FETCH (...)` or, where UIDONLY is enabled, `* uid UIDFETCH (...)` (RFC 9586).
 pub(super) fn is_fetch(response: &[u8]) -> bool {
     let mut words = response.splitn(4, |b| *b == b' ').skip(1);
     words
         .next()
         .is_some_and(|n| !n.is_empty() && n.iter().all(u8::is_ascii_digit))
-        && words
-            .next()
-            .is_some_and(|w| w.eq_ignore_ascii_case(b"FETCH"))
+        && words.next().is_some_and(|w| {
+            w.eq_ignore_ascii_case(b"FETCH") || w.eq_ignore_ascii_case(b"UIDFETCH")
+        })
 }
 
 /// Whether the response is `* WORD ...`.
@@ -148,7 +148,8 @@ mod tests {
         ] {
             assert!(!is_news(other.as_bytes()), "{other}");
         }
-        assert!(is_fetch(b"* 1 FETCH (UID 3)\r\n") && !is_fetch(b"* SEARCH 1 FETCH\r\n"));
+        assert!(is_fetch(b"* 1 FETCH (UID 3)\r\n") && is_fetch(b"* 3 uidfetch (FLAGS ())\r\n"));
+        assert!(!is_fetch(b"* SEARCH 1 FETCH\r\n") && !is_fetch(b"* 1 UIDFETCHED (UID 3)\r\n"));
         assert!(
             is(b"* list () NIL x\r\n", b"LIST")
                 && is(b"* SEARCH\r\n", b"SEARCH")

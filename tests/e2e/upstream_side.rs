@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use popbridge::config::Security;
 use popbridge::imap::{
-    Acted, Connection, Copied, Credentials, Destinations, Endpoint, Error, Identity, Observer,
-    Proof, Removal, Target, to_wire,
+    Acted, Connection, Copied, Credentials, Destinations, Endpoint, Error, Extensions, Identity,
+    Observer, Proof, Removal, Target, to_wire,
 };
 use popbridge::maildrop::{Uid, UidValidity};
 use popbridge::policy::{Action, Archive, Trash};
@@ -77,6 +77,7 @@ impl Server {
             tls: None,
             connect_timeout: Duration::from_secs(20),
             command_timeout: Duration::from_secs(20),
+            extensions: Extensions::default(),
             observer: Arc::new(Nobody),
         };
         let credentials = Credentials {

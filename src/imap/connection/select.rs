@@ -1,4 +1,4 @@
-//! Opening folders: EXAMINE and SELECT, with ENABLE QRESYNC in the same flight, and what they tell.
+//! Opening folders: EXAMINE and SELECT, with ENABLE in the same flight before the first one, and what they tell.
 //!
 //! Must not know: what a folder's messages are.
 
@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use super::super::error::Error;
 use super::super::flags::PermanentFlags;
-use super::super::reply::{Capabilities, Reply};
+use super::super::reply::Reply;
 use super::super::set;
 use super::{Connection, Pending, Untagged, quoted};
 use crate::maildrop::UidValidity;
@@ -35,33 +35,7 @@ impl Connection {
     /// # Errors
     /// [`Error::Refused`], [`Error::Protocol`] where UIDVALIDITY or EXISTS is missing, and what any command can give.
     pub async fn examine(&mut self, folder: &str, resync: bool) -> Result<Selected, Error> {
-        let enable =
-            resync && !self.qresync && self.folder.is_none() && self.capabilities.has("QRESYNC");
-        if enable {
-            self.transport().cork();
-            let enabling = self.begin("ENABLE", "ENABLE QRESYNC").await?;
-            let selecting = self
-                .send("EXAMINE", &format!("EXAMINE {}", quoted(folder)))
-                .await?;
-            self.transport().uncork().await?;
-            let mut enabled = false;
-            self.finish_any(&enabling, |untagged| {
-                if let Untagged::Data(data) = untagged
-                    && set::is(data, b"ENABLED")
-                {
-                    enabled |= Capabilities::parse(data.trim_ascii_end()).has("QRESYNC");
-                }
-                Ok(())
-            })
-            .await?;
-            self.qresync = enabled;
-            self.clean = false; // EXAMINE is still under way
-            return self.finish_select(selecting, folder, true).await;
-        }
-        let selecting = self
-            .begin("EXAMINE", &format!("EXAMINE {}", quoted(folder)))
-            .await?;
-        self.finish_select(selecting, folder, true).await
+        self.open("EXAMINE", folder, resync).await
     }
 
     /// Opens a folder for changing it.
@@ -69,10 +43,29 @@ impl Connection {
     /// # Errors
     /// As [`Self::examine`].
     pub async fn select(&mut self, folder: &str) -> Result<Selected, Error> {
-        let selecting = self
-            .begin("SELECT", &format!("SELECT {}", quoted(folder)))
-            .await?;
-        self.finish_select(selecting, folder, false).await
+        self.open("SELECT", folder, false).await
+    }
+
+    async fn open(
+        &mut self,
+        command: &'static str,
+        folder: &str,
+        resync: bool,
+    ) -> Result<Selected, Error> {
+        let text = format!("{command} {}", quoted(folder));
+        // Whatever the upstream says of it, what was opened by EXAMINE is only read.
+        let only_reads = command == "EXAMINE";
+        let Some(enable) = self.to_enable(resync) else {
+            let selecting = self.begin(command, &text).await?;
+            return self.finish_select(selecting, folder, only_reads).await;
+        };
+        self.transport().cork();
+        let enabling = self.begin("ENABLE", &enable).await?;
+        let selecting = self.send(command, &text).await?;
+        self.transport().uncork().await?;
+        self.finish_enabling(&enabling).await?;
+        self.clean = false; // the folder is still being opened
+        self.finish_select(selecting, folder, only_reads).await
     }
 
     /// Leaves a folder that was opened for changing it, without expunging anything (UNSELECT, RFC 3691).
@@ -92,7 +85,6 @@ impl Connection {
         Ok(())
     }
 
-    /// `only_reads`: whatever the upstream says of it, it was opened by EXAMINE.
     async fn finish_select(
         &mut self,
         pending: Pending,

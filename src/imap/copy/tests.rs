@@ -1,3 +1,4 @@
+use crate::imap::set::uid_sets;
 use proptest::prelude::*;
 
 use super::*;

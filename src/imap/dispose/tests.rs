@@ -1,5 +1,6 @@
 use super::*;
 use crate::imap::script_tests::{Heard, uids, upstream};
+use crate::imap::set::uid_sets;
 
 const SELECTED: &str = "* 4 EXISTS\n* OK [UIDVALIDITY 7] x\n* OK [PERMANENTFLAGS (\\Deleted \\Seen $Done)] x\n{tag} OK [READ-WRITE] done\n";
 const OK: &str = "{tag} OK done\n";

@@ -111,3 +111,116 @@ async fn ids_that_the_upstream_no_longer_has_do_not_make_the_list_distrusted() {
     assert_eq!((how, &index.gm_msgids), (Listed::Delta, &None));
     assert!(!heard.all()[1].contains("X-GM-MSGID"));
 }
+
+/// An upstream in UIDONLY mode with a folder of these UIDs.
+fn by_uid(uids: &[u32]) -> String {
+    let date = " 1-Jan-1970 00:00:01 +0000";
+    let row = |uid: &u32| format!("* {uid} UIDFETCH (RFC822.SIZE 5 INTERNALDATE \"{date}\")\n");
+    uids.iter().map(row).collect()
+}
+
+const ENABLED: &str = "* ENABLED UIDONLY\n{tag} OK done\n";
+const UIDONLY: &str = "ENABLE UIDONLY";
+const DONE: &str = "{tag} OK done\n";
+
+fn examined(exists: usize, uid_next: u32) -> String {
+    EXAMINED
+        .replace("* 2 EXISTS", &format!("* {exists} EXISTS"))
+        .replace("UIDNEXT 9", &format!("UIDNEXT {uid_next}"))
+}
+
+fn listed_uids(index: &Index) -> Vec<u32> {
+    index.messages.iter().map(|one| one.uid.get()).collect()
+}
+
+#[tokio::test]
+async fn without_positions_the_difference_is_believed_when_the_last_arrival_was_told() {
+    let (whole, news) = (examined(3, 10), by_uid(&[2, 9]) + DONE);
+    let answers = [ENABLED, &whole, &news];
+    let (index, how, heard) = refreshed(UIDONLY, &answers, known([1, 2], 9, None)).await;
+    assert_eq!((how, listed_uids(&index)), (Listed::Delta, vec![1, 2, 9]));
+    assert!(heard.all()[2].starts_with("UID FETCH 2:4294967295 ("));
+    // One that arrived is not told, one that was there is gone, and the count is the same.
+    let (whole, news) = (examined(3, 11), by_uid(&[2, 9]) + DONE);
+    let (uids, again) = (
+        "* 2 UIDFETCH (UID 2)\n* 9 UIDFETCH (UID 9)\n* 10 UIDFETCH (UID 10)\n{tag} OK done\n",
+        by_uid(&[2, 9, 10]) + DONE,
+    );
+    let answers = [ENABLED, &whole, &news, uids, &again];
+    let (index, how, heard) = refreshed(UIDONLY, &answers, known([1, 2], 9, None)).await;
+    assert!(matches!(how, Listed::Distrusted(_)), "{how:?}");
+    assert_eq!(listed_uids(&index), [2, 9, 10]);
+    assert_eq!(heard.all()[3], "UID FETCH 1:4294967295 (UID)");
+}
+
+#[tokio::test]
+async fn what_vanishes_during_a_list_without_positions_is_not_in_it() {
+    let (whole, news) = (examined(3, 10), by_uid(&[2, 9]) + "* VANISHED 2\n" + DONE);
+    let (uids, last) = (
+        "* 1 UIDFETCH (UID 1)\n* 9 UIDFETCH (UID 9)\n{tag} OK done\n",
+        by_uid(&[9]) + DONE,
+    );
+    let answers = [ENABLED, &whole, &news, uids, &last];
+    let (index, how, _) = refreshed(UIDONLY, &answers, known([1, 2], 9, None)).await;
+    assert_eq!((how, listed_uids(&index)), (Listed::Delta, vec![1, 9]));
+}
+
+#[tokio::test]
+async fn a_list_that_the_upstream_cuts_at_its_limit_is_gone_on_with() {
+    let whole = examined(5, 10);
+    let portions = [
+        by_uid(&[8, 9]) + "{tag} OK [MESSAGELIMIT 2 8] in part\n",
+        by_uid(&[3, 5]) + "{tag} OK [MESSAGELIMIT 2 3] in part\n",
+        by_uid(&[1]) + DONE,
+    ];
+    let [a, b, c] = &portions;
+    let (index, how, heard) = refreshed(UIDONLY, &[ENABLED, &whole, a, b, c], None).await;
+    assert_eq!(
+        (how, listed_uids(&index)),
+        (Listed::Cold, vec![1, 3, 5, 8, 9])
+    );
+    let ranges = heard.all()[2..]
+        .iter()
+        .map(|command| command.split(' ').nth(2).unwrap().to_owned())
+        .collect::<Vec<_>>();
+    assert_eq!(ranges, ["1:4294967295", "1:7", "1:2"]);
+    // A refusal that says where it stopped is gone on with as well.
+    let refused = a.replace(" OK [MESS", " NO [MESS");
+    let (index, ..) = refreshed(UIDONLY, &[ENABLED, &whole, &refused, b, c], None).await;
+    assert_eq!(index.messages.len(), 5);
+}
+
+#[tokio::test]
+async fn what_a_cut_list_of_uids_has_not_told_is_not_gone() {
+    // 1, 2, 3 and 4 were known; 4 went. The UIDs come in two portions.
+    let message = |uid| Message {
+        uid: Uid::new(uid).unwrap(),
+        size: 5,
+        internal_date: 1,
+    };
+    let mut index = Index::clone(&known([1, 2], 9, None).unwrap());
+    index.messages = [1, 2, 3, 4].map(message).to_vec();
+    let (whole, news) = (examined(3, 9), by_uid(&[3]) + DONE);
+    let uids = [
+        "* 2 UIDFETCH (UID 2)\n* 3 UIDFETCH (UID 3)\n{tag} OK [MESSAGELIMIT 2 2] in part\n",
+        "* 1 UIDFETCH (UID 1)\n{tag} OK done\n",
+    ];
+    let last = by_uid(&[3]) + DONE;
+    let answers = [ENABLED, &whole, &news, uids[0], uids[1], &last];
+    let (index, how, _) = refreshed(UIDONLY, &answers, Some(Arc::new(index))).await;
+    assert_eq!((how, listed_uids(&index)), (Listed::Delta, vec![1, 2, 3]));
+}
+
+#[tokio::test]
+async fn a_list_that_is_cut_without_a_place_or_without_an_end_is_an_error() {
+    let whole = examined(5, 10);
+    let nowhere = by_uid(&[8, 9]) + "{tag} OK [MESSAGELIMIT 2] in part\n";
+    let again = by_uid(&[8, 9]) + "{tag} OK [MESSAGELIMIT 2 8] in part\n";
+    for answers in [[&nowhere, &nowhere], [&again, &again]] {
+        let answers = [ENABLED, &whole, answers[0], answers[1]];
+        let (mut connection, _) = upstream(UIDONLY, &answers).await;
+        let outcome = refresh(&mut connection, "INBOX", None).await;
+        let is_told = matches!(outcome, Err(Error::Refused { .. } | Error::Inconsistent(_)));
+        assert!(is_told, "{outcome:?}");
+    }
+}
