@@ -19,6 +19,7 @@ use super::readers::MarksCache;
 use super::rounds::{Lead, Part, Rounds};
 use super::tend::Care;
 use super::trouble::Trouble;
+use super::visible::Limited;
 use crate::config::Limits;
 use crate::imap::{Connection, Error, to_wire};
 use crate::maildrop::Seq;
@@ -52,6 +53,8 @@ pub(super) struct Accounts {
     swept: Cache<MailboxId, ()>,
     /// Names this process among the instances.
     pub(super) holder: String,
+    /// Folders of which it was said that they may be shown in part.
+    pub(super) limited: Limited,
     pub(super) pool: Pool,
     pub(super) bodies: Bodies,
     pub(super) marks: MarksCache,
@@ -87,6 +90,7 @@ impl Accounts {
             names: Cache::builder().time_to_idle(GATE_IDLE).build(),
             swept: Cache::builder().time_to_live(limits.sweep_interval).build(),
             holder,
+            limited: Limited::default(),
             pool,
             bodies: Bodies::new(limits.body_cache, limits.read_ahead, Arc::clone(&metrics)),
             marks: MarksCache::default(),

@@ -34,6 +34,7 @@ mod tend;
 mod trouble;
 mod unacknowledged;
 mod upstream;
+mod visible;
 mod visitor;
 mod watch;
 mod wire;

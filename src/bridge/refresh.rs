@@ -16,6 +16,7 @@ use super::known::{Known, Names};
 use super::losses;
 use super::pool::{Lease, Purpose};
 use super::trouble::Trouble;
+use super::visible;
 use crate::imap::{Error, Listed, refresh};
 use crate::maildrop::{Circumstances, Index, Reconciled, Seq, Uid, reconcile};
 use crate::metrics::IndexLookup;
@@ -257,6 +258,8 @@ impl Accounts {
         if account.upstream.uidl.needs_gm_msgid() && index.gm_msgids.is_none() {
             return Err(Trouble::NoGmMsgid);
         }
+        visible::believe(connection, was.as_deref(), &index)?;
+        self.limited.tell(account, connection, &folder.name, &index);
         if was.is_some_and(|was| is_doubtful(&was, &index)) {
             confirm(account, &folder.name, &index).await?;
         }

@@ -71,6 +71,7 @@ mod starttls;
 mod together;
 mod token_clients;
 mod traffic;
+mod uidonly;
 mod unreadable;
 mod unreadable_kept;
 mod upstream_log_in;

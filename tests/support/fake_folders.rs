@@ -17,6 +17,16 @@ struct Folder {
     mailbox: Arc<Mailbox>,
 }
 
+impl Folder {
+    fn empty(name: &str, attributes: &'static str) -> Self {
+        Self {
+            name: name.to_owned(),
+            attributes,
+            mailbox: Arc::new(Mailbox::ordinary(0)),
+        }
+    }
+}
+
 /// The folders; a test may change them while clients are connected.
 #[derive(Default)]
 pub struct Folders {
@@ -30,13 +40,9 @@ impl Folders {
     pub fn new(folders: &[(&str, &'static str)]) -> Arc<Self> {
         let this = Self::default();
         for (name, attributes) in folders {
-            let mailbox = Mailbox::ordinary(0);
-            mailbox.lock().gm_msgids = true;
-            this.folders().push(Folder {
-                name: (*name).to_owned(),
-                attributes,
-                mailbox: Arc::new(mailbox),
-            });
+            let folder = Folder::empty(name, attributes);
+            folder.mailbox.lock().gm_msgids = true;
+            this.folders().push(folder);
         }
         Arc::new(this)
     }
@@ -44,6 +50,21 @@ impl Folders {
     /// A peer that has these folders.
     pub fn peer(self: &Arc<Self>) -> Peer {
         let mut peer = Peer::with_mail(0);
+        let this = Arc::clone(self);
+        peer = peer.on("ENABLE UIDONLY", move |conn, cmd| {
+            for folder in this.folders().iter() {
+                folder.mailbox.enable_uidonly(conn);
+            }
+            conn.line("* ENABLED UIDONLY");
+            conn.ok(cmd);
+            Flow::Done
+        });
+        let this = Arc::clone(self);
+        peer = peer.on("CREATE", move |conn, cmd| {
+            this.folders().push(Folder::empty(named(cmd), ""));
+            conn.ok(cmd);
+            Flow::Done
+        });
         for words in ["EXAMINE", "SELECT", "UID", "EXPUNGE", "LIST"] {
             let this = Arc::clone(self);
             peer = peer.on(words, move |conn, cmd| {
@@ -119,6 +140,10 @@ impl Folders {
             conn.tagged(cmd, "BAD no folder is open");
             return;
         };
+        if cmd.is("UID COPY") {
+            self.copy_all(conn, cmd, &open);
+            return;
+        }
         // News of arrivals come by NOOP only, which nobody here uses.
         let known = &mut 0;
         if !cmd.is("UID MOVE") {
@@ -136,6 +161,37 @@ impl Folders {
             let uid = inner.uid_next;
             inner.uid_next += 1;
             inner.mail.push(Mail { uid, ..mail });
+        }
+    }
+
+    /// UID COPY with COPYUID (RFC 4315); all or nothing, also where a command deals with so many messages only (RFC 9738).
+    fn copy_all(&self, conn: &mut Conn, cmd: &Cmd, open: &Mailbox) {
+        let Some(target) = self.find(named(cmd)) else {
+            conn.tagged(cmd, "NO [TRYCREATE] there is no such folder");
+            return;
+        };
+        let wanted = open.named_by(cmd);
+        if let Some(most) = open.lock().at_once.filter(|most| wanted.len() > *most) {
+            conn.tagged(cmd, &format!("NO [MESSAGELIMIT {most}] too many"));
+            return;
+        }
+        let mut pairs = (Vec::new(), Vec::new());
+        let mut inner = target.lock();
+        for mail in wanted {
+            let uid = inner.uid_next;
+            inner.uid_next += 1;
+            pairs.0.push(mail.uid.to_string());
+            pairs.1.push(uid.to_string());
+            inner.mail.push(Mail { uid, ..mail });
+        }
+        let (from, to) = (pairs.0.join(","), pairs.1.join(","));
+        let uid_validity = inner.uid_validity;
+        match pairs.0.is_empty() {
+            true => conn.ok(cmd),
+            false => conn.tagged(
+                cmd,
+                &format!("OK [COPYUID {uid_validity} {from} {to}] done"),
+            ),
         }
     }
 

@@ -1,6 +1,7 @@
 //! The mailbox behind the scriptable peer: answers to SELECT, FETCH, STORE, EXPUNGE, MOVE and LIST as a decent server gives
 //! them. It understands what a POP3 bridge has reason to ask, and says BAD to the rest.
 
+use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Mutex, MutexGuard};
 
@@ -38,6 +39,42 @@ pub struct Inner {
     pub trash: Vec<Mail>,
     /// Whether X-GM-MSGID is told to who asks for it.
     pub gm_msgids: bool,
+    /// Connections that have enabled UIDONLY (RFC 9586).
+    pub uidonly: HashSet<usize>,
+    /// So many of the newest messages are shown without UIDONLY.
+    pub visible: Option<usize>,
+    /// MESSAGELIMIT (RFC 9738): so many messages are dealt with by one command, the newest of those that it names.
+    pub at_once: Option<usize>,
+    /// Commands that were refused because they named messages by their numbers.
+    pub uid_required: Vec<String>,
+}
+
+impl Inner {
+    /// The folder as a connection is shown it.
+    fn shown_to(&self, conn: &Conn) -> Self {
+        let mut shown = self.clone();
+        if let Some(visible) = self.visible
+            && !self.uidonly.contains(&conn.number)
+        {
+            let hidden = shown.mail.len().saturating_sub(visible);
+            shown.mail.drain(..hidden);
+        }
+        shown
+    }
+
+    /// The UIDs of `set` that one command deals with, and the end of its answer.
+    fn in_one_command(&self, set: &str) -> (HashSet<u32>, String) {
+        let named = self.mail.iter().map(|mail| mail.uid);
+        let named: Vec<u32> = named.filter(|uid| in_set(set, *uid, self)).collect();
+        match self.at_once {
+            Some(most) if named.len() > most => {
+                let dealt_with = &named[named.len() - most..];
+                let end = format!("OK [MESSAGELIMIT {most} {}] in part", dealt_with[0]);
+                (dealt_with.iter().copied().collect(), end)
+            }
+            _ => (named.into_iter().collect(), "OK done".to_owned()),
+        }
+    }
 }
 
 impl Mailbox {
@@ -50,10 +87,23 @@ impl Mailbox {
                 mail: Vec::new(),
                 trash: Vec::new(),
                 gm_msgids: false,
+                uidonly: HashSet::new(),
+                visible: None,
+                at_once: None,
+                uid_required: Vec::new(),
             }),
         };
         for n in 1..=count {
             this.add(&mail::repaired(&mail::ordinary(n).raw));
+        }
+        this
+    }
+
+    /// `count` messages of a few octets, for when it is their number that matters.
+    pub fn of_many(count: usize) -> Self {
+        let this = Self::ordinary(0);
+        for n in 1..=count {
+            this.add(format!("Subject: {n}\r\n\r\nmessage {n}\r\n").as_bytes());
         }
         this
     }
@@ -83,13 +133,28 @@ impl Mailbox {
         self.inner.lock().expect("mailbox")
     }
 
+    /// From now on this connection is told of UIDs only (RFC 9586).
+    pub fn enable_uidonly(&self, conn: &Conn) {
+        self.lock().uidonly.insert(conn.number);
+    }
+
+    /// The messages that a UID command names.
+    pub fn named_by(&self, cmd: &Cmd) -> Vec<Mail> {
+        let inner = self.lock();
+        let named = inner.mail.iter();
+        named
+            .filter(|mail| in_set(set_of(cmd), mail.uid, &inner))
+            .cloned()
+            .collect()
+    }
+
     pub fn uids(&self) -> Vec<u32> {
         self.lock().mail.iter().map(|m| m.uid).collect()
     }
 
     /// Tells a connection of messages that have arrived since it was told last.
     pub fn announce(&self, conn: &mut Conn, known: &mut usize) {
-        let count = self.lock().mail.len();
+        let count = self.lock().shown_to(conn).mail.len();
         if count != *known {
             conn.line(&format!("* {count} EXISTS"));
             *known = count;
@@ -98,7 +163,10 @@ impl Mailbox {
 
     /// The decent answer to a command of the selected state.
     pub fn behave(&self, conn: &mut Conn, cmd: &Cmd, known: &mut usize) {
-        if cmd.is("SELECT") || cmd.is("EXAMINE") {
+        if self.is_uid_required(conn, cmd) {
+            self.lock().uid_required.push(cmd.line.clone());
+            conn.tagged(cmd, "BAD [UIDREQUIRED] message numbers are not allowed");
+        } else if cmd.is("SELECT") || cmd.is("EXAMINE") {
             self.select(conn, cmd, known);
         } else if cmd.is("UID FETCH") {
             self.fetch(conn, cmd);
@@ -126,8 +194,25 @@ impl Mailbox {
         }
     }
 
+    /// Whether the command names messages by numbers, or by `*`, which strict servers take for one, where only UIDs are allowed.
+    fn is_uid_required(&self, conn: &Conn, cmd: &Cmd) -> bool {
+        let by_number = ["FETCH", "STORE", "COPY", "MOVE", "SEARCH"];
+        let star = |words: &str| cmd.is(words) && set_of(cmd).contains('*');
+        self.lock().uidonly.contains(&conn.number)
+            && (by_number.iter().any(|words| cmd.is(words))
+                || [
+                    "UID FETCH",
+                    "UID STORE",
+                    "UID COPY",
+                    "UID MOVE",
+                    "UID EXPUNGE",
+                ]
+                .into_iter()
+                .any(star))
+    }
+
     fn select(&self, conn: &mut Conn, cmd: &Cmd, known: &mut usize) {
-        let inner = self.lock().clone();
+        let inner = self.lock().shown_to(conn);
         *known = inner.mail.len();
         conn.line("* FLAGS (\\Answered \\Flagged \\Deleted \\Seen \\Draft)");
         conn.line(&format!("* {} EXISTS", inner.mail.len()));
@@ -151,14 +236,20 @@ impl Mailbox {
     }
 
     fn fetch(&self, conn: &mut Conn, cmd: &Cmd) {
-        let inner = self.lock().clone();
-        let set = cmd.line.split(' ').nth(2).unwrap_or_default().to_owned();
+        let inner = self.lock().shown_to(conn);
         let items = cmd.line.to_ascii_uppercase();
+        let (uids, end) = inner.in_one_command(set_of(cmd));
+        let uidonly = inner.uidonly.contains(&conn.number);
         for (position, mail) in (1..)
             .zip(&inner.mail)
-            .filter(|(_, m)| in_set(&set, m.uid, &inner))
+            .filter(|(_, m)| uids.contains(&m.uid))
         {
-            let mut reply = format!("* {position} FETCH (UID {}", mail.uid).into_bytes();
+            let uid = mail.uid;
+            let mut reply = match uidonly {
+                true => format!("* {uid} UIDFETCH (UID {uid}"),
+                false => format!("* {position} FETCH (UID {uid}"),
+            }
+            .into_bytes();
             if items.contains("RFC822.SIZE") {
                 reply.extend(format!(" RFC822.SIZE {}", mail.raw.len()).bytes());
             }
@@ -183,34 +274,32 @@ impl Mailbox {
             reply.extend(b")\r\n");
             conn.raw(reply);
         }
-        conn.ok(cmd);
+        conn.tagged(cmd, &end);
     }
 
     fn store(&self, conn: &mut Conn, cmd: &Cmd) {
-        let set = cmd.line.split(' ').nth(2).unwrap_or_default().to_owned();
+        let (uids, end) = self.lock().in_one_command(set_of(cmd));
         if cmd.has("\\Deleted") {
-            let mut inner = self.lock();
-            let all = inner.clone();
             let on = !cmd.has("-FLAGS");
-            inner
-                .mail
-                .iter_mut()
-                .filter(|m| in_set(&set, m.uid, &all))
-                .for_each(|m| m.deleted = on);
+            let mut inner = self.lock();
+            let named = inner.mail.iter_mut().filter(|m| uids.contains(&m.uid));
+            named.for_each(|m| m.deleted = on);
         }
-        conn.ok(cmd);
+        conn.tagged(cmd, &end);
     }
 
     fn remove(&self, conn: &mut Conn, cmd: &Cmd, known: &mut usize) {
         let mut gone = Vec::new();
+        let (uids, end) = match cmd.line.split(' ').nth(2) {
+            Some(set) => self.lock().in_one_command(set),
+            None => (self.uids().into_iter().collect(), "OK done".to_owned()),
+        };
         {
             let mut inner = self.lock();
-            let all = inner.clone();
-            let set = cmd.line.split(' ').nth(2).unwrap_or("1:*").to_owned();
             let moving = cmd.is("UID MOVE");
             let mut position = 1;
             inner.mail.retain(|m| {
-                let go = in_set(&set, m.uid, &all) && (moving || m.deleted);
+                let go = uids.contains(&m.uid) && (moving || m.deleted);
                 if go {
                     gone.push((position, m.clone()));
                 } else {
@@ -223,11 +312,23 @@ impl Mailbox {
                 inner.trash.extend(gone.iter().map(|(_, m)| m.clone()));
             }
         }
-        for (position, _) in gone {
-            conn.line(&format!("* {position} EXPUNGE"));
+        if self.lock().uidonly.contains(&conn.number) {
+            let uids: Vec<String> = gone.iter().map(|(_, m)| m.uid.to_string()).collect();
+            if !uids.is_empty() {
+                conn.line(&format!("* VANISHED {}", uids.join(",")));
+            }
+        } else {
+            for (position, _) in gone {
+                conn.line(&format!("* {position} EXPUNGE"));
+            }
         }
-        conn.ok(cmd);
+        conn.tagged(cmd, &end);
     }
+}
+
+/// The set of a UID command.
+fn set_of(cmd: &Cmd) -> &str {
+    cmd.line.split(' ').nth(2).unwrap_or_default()
 }
 
 /// Is `uid` in an IMAP sequence set such as `1:3,7,9:*`?

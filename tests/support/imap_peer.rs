@@ -221,6 +221,10 @@ impl Peer {
                 if word == "LOGOUT" {
                     conn.line("* BYE see you");
                 }
+                if word == "ENABLE" && self.capability.contains("UIDONLY") && cmd.has("UIDONLY") {
+                    self.mailbox.enable_uidonly(conn);
+                    conn.line("* ENABLED UIDONLY");
+                }
                 if word == "NOOP" {
                     self.mailbox.announce(conn, &mut state.known);
                 }

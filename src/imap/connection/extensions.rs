@@ -45,7 +45,7 @@ impl Connection {
     }
 
     /// Whether messages have UIDs only on this connection: no command may name a number, and no answer tells one.
-    pub(in super::super) fn is_uidonly(&self) -> bool {
+    pub fn is_uidonly(&self) -> bool {
         self.uidonly
     }
 
