@@ -52,6 +52,7 @@ fn register(numbers: impl Iterator<Item = u32>) -> Register {
             highest_modseq: None,
             messages,
             gm_msgids: None,
+            email_ids: None,
         }),
         entries,
         uidls: HashMap::new(),

@@ -49,6 +49,7 @@ mod tests {
             highest_modseq: None,
             messages: uids.iter().map(message).collect(),
             gm_msgids: None,
+            email_ids: None,
         }
     }
 

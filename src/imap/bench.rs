@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::frame::Framer;
-use super::rows::{Rows, Wanted};
+use super::rows::{Asked, Rows, Wanted};
 use super::transport::Transport;
 use super::{Error, Observer};
 
@@ -57,7 +57,7 @@ pub async fn messages(
 ) -> Result<usize, Error> {
     let mut transport = Transport::new(Box::new(socket), observer, PATIENCE);
     transport.login_done();
-    let mut rows = Rows::new(Wanted::Messages { gm_msgids: false }, exists);
+    let mut rows = Rows::new(Wanted::Messages(Asked::default()), exists);
     while let Ok(line) = transport.line().await {
         rows.note(&transport.whole(line).await?)?;
     }

@@ -12,7 +12,7 @@ use super::body::{Head, Part, closed};
 use super::connection::{Connection, Response, Untagged};
 use super::error::Error;
 use super::reply::Reply;
-use super::rows::{Wanted, row};
+use super::rows::{Asked, Wanted, row};
 use super::set::is_fetch;
 use super::transport::Line;
 use crate::maildrop::Uid;
@@ -39,6 +39,10 @@ impl Connection {
     pub async fn identities(&mut self, uids: &[Uid]) -> Result<HashMap<Uid, Identity>, Error> {
         let uids = ascending(uids);
         let gm_msgids = self.has_gm_msgids();
+        let asked = Asked {
+            gm_msgids,
+            email_ids: false,
+        };
         let id = if gm_msgids { " X-GM-MSGID" } else { "" };
         let mut told = HashMap::with_capacity(uids.len());
         for set in self.sets(&uids) {
@@ -50,13 +54,13 @@ impl Connection {
                 if !is_fetch(response) {
                     return Ok(());
                 }
-                let Some(row) = row(response, Wanted::Messages { gm_msgids })? else {
+                let Some(row) = row(response, Wanted::Messages(asked))? else {
                     return Ok(());
                 };
                 let identity = Identity {
                     size: row.message.size,
                     internal_date: row.message.internal_date,
-                    gm_msgid: gm_msgids.then_some(row.gm_msgid),
+                    gm_msgid: gm_msgids.then_some(row.ids.gm_msgid),
                 };
                 note(&mut told, &uids, row.message.uid, identity)
             })

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use super::connection::{Connection, Selected, Untagged, cut_at};
 use super::error::Error;
-use super::rows::{Rows, Wanted};
+use super::rows::{Asked, Rows, Wanted};
 use super::table::{Put, Table};
 use crate::maildrop::{Index, Uid};
 
@@ -33,8 +33,8 @@ pub enum Listed {
     Distrusted(&'static str),
 }
 
-/// Opens `folder` read-only, if it is not open, and brings `known` up to date. X-GM-MSGID is listed with each message wherever the upstream has it: it
-/// is what a message is known by when its UID means nothing any more.
+/// Opens `folder` read-only, if it is not open, and brings `known` up to date. X-GM-MSGID, else EMAILID, is listed with each message wherever the
+/// upstream has it: it is what a message is known by when its UID means nothing any more.
 ///
 /// `known` may be old, or wrong: what the upstream contradicts is not believed, nor is what contradicts itself.
 ///
@@ -61,16 +61,21 @@ async fn list(
     known: Option<Arc<Index>>,
 ) -> Result<(Arc<Index>, Listed), Error> {
     let gm_msgids = connection.has_gm_msgids();
+    let asked = Asked {
+        gm_msgids,
+        // One of them is enough.
+        email_ids: connection.capabilities().has("OBJECTID") && !gm_msgids,
+    };
     let selected = connection.examine(folder, true).await?;
     let mut view = View {
         connection,
         exists: selected.exists,
-        gm_msgids,
+        asked,
     };
     let Some(known) = known else {
         return Ok((Arc::new(view.all(&selected).await?), Listed::Cold));
     };
-    let distrust = match doubt(&known, &selected, gm_msgids) {
+    let distrust = match doubt(&known, &selected, asked) {
         Some(reason) => reason,
         None if known.uid_next.is_some()
             && known.uid_next == selected.uid_next
@@ -90,15 +95,17 @@ async fn list(
 }
 
 /// Why the known list says nothing about the folder as it is now.
-fn doubt(known: &Index, selected: &Selected, gm_msgids: bool) -> Option<&'static str> {
+fn doubt(known: &Index, selected: &Selected, asked: Asked) -> Option<&'static str> {
     if known.uid_validity != selected.uid_validity {
         Some("UIDVALIDITY changed")
     } else if known.uid_next > selected.uid_next && selected.uid_next.is_some() {
         Some("UIDNEXT went back")
     } else if known.highest_modseq > selected.highest_modseq && selected.highest_modseq.is_some() {
         Some("HIGHESTMODSEQ went back")
-    } else if gm_msgids && !has_ids(known) {
+    } else if asked.gm_msgids && !has_ids(known) {
         Some("X-GM-MSGID was not asked for before")
+    } else if asked.email_ids && known.email_ids.is_none() && !known.messages.is_empty() {
+        Some("EMAILID was not asked for before")
     } else if !known.messages.is_sorted_by(|a, b| a.uid < b.uid) {
         Some("the UIDs known do not ascend")
     } else {
@@ -124,7 +131,7 @@ struct View<'a> {
     connection: &'a mut Connection,
     /// EXISTS, kept up with what the upstream says meanwhile.
     exists: u32,
-    gm_msgids: bool,
+    asked: Asked,
 }
 
 impl View<'_> {
@@ -144,7 +151,7 @@ impl View<'_> {
                 continue;
             }
             for row in told.rows {
-                table.put(row.message, row.gm_msgid);
+                table.put(row.message, row.ids);
             }
             if table.len() == before || table.len() > self.exists as usize {
                 table = Table::default();
@@ -164,7 +171,7 @@ impl View<'_> {
         known: &Index,
         selected: &Selected,
     ) -> Result<Result<Index, &'static str>, Error> {
-        let mut table = Table::of(known, self.gm_msgids);
+        let mut table = Table::of(known, self.asked);
         let mut in_place = true;
         for _ in 0..ROUNDS {
             let before = self.exists;
@@ -175,7 +182,7 @@ impl View<'_> {
             let last = table.last_uid().map_or(0, Uid::get);
             let told = self.fetch(last.max(1)..).await?;
             for row in &told.rows {
-                match table.put(row.message, row.gm_msgid) {
+                match table.put(row.message, row.ids) {
                     Put::Changed => {
                         return Ok(Err("a known UID has another date, size or X-GM-MSGID"));
                     }
@@ -276,7 +283,7 @@ impl View<'_> {
                 return Ok(Err("messages came or went while it was made"));
             }
             for row in &told.rows {
-                if table.put(row.message, row.gm_msgid) == Put::Changed {
+                if table.put(row.message, row.ids) == Put::Changed {
                     return Ok(Err("a known UID has another date, size or X-GM-MSGID"));
                 }
             }
@@ -285,14 +292,16 @@ impl View<'_> {
     }
 
     async fn fetch(&mut self, uids: impl RangeBounds<u32>) -> Result<Rows, Error> {
-        let items = if self.gm_msgids {
-            "(UID RFC822.SIZE INTERNALDATE X-GM-MSGID)"
-        } else {
-            "(UID RFC822.SIZE INTERNALDATE)"
+        let items = match self.asked {
+            Asked {
+                gm_msgids: true, ..
+            } => "(UID RFC822.SIZE INTERNALDATE X-GM-MSGID)",
+            Asked {
+                email_ids: true, ..
+            } => "(UID RFC822.SIZE INTERNALDATE EMAILID)",
+            _ => "(UID RFC822.SIZE INTERNALDATE)",
         };
-        let wanted = Wanted::Messages {
-            gm_msgids: self.gm_msgids,
-        };
+        let wanted = Wanted::Messages(self.asked);
         self.run("FETCH list", uids, items, wanted).await
     }
 
@@ -341,7 +350,7 @@ impl View<'_> {
         let behind = table
             .last_uid()
             .map_or(0, |last| last.get().saturating_add(1));
-        let (messages, gm_msgids) = table.into_lists(self.gm_msgids);
+        let (messages, gm_msgids, email_ids) = table.into_lists(self.asked);
         Index {
             uid_validity: selected.uid_validity,
             // What arrived after EXAMINE is listed already.
@@ -350,6 +359,7 @@ impl View<'_> {
             highest_modseq: selected.highest_modseq,
             messages,
             gm_msgids,
+            email_ids,
         }
     }
 }

@@ -14,6 +14,8 @@ pub(super) struct PlainRow<'a> {
     /// INTERNALDATE without its quotation marks; printable ASCII without a backslash.
     pub(super) date: Option<&'a str>,
     pub(super) gm_msgid: Option<u64>,
+    /// EMAILID without its parentheses.
+    pub(super) email_id: Option<&'a str>,
 }
 
 /// Reads a response from its `* ` to its CRLF; `None` where it is not plain.
@@ -40,6 +42,14 @@ pub(super) fn plain_row(response: &[u8]) -> Option<PlainRow<'_>> {
                 return None;
             }
             row.date = Some(std::str::from_utf8(date).ok()?);
+            behind.get(1..)?
+        } else if let Some(value) = rest.strip_prefix(b"EMAILID (") {
+            let (id, behind) = value.split_at(memchr::memchr(b')', value)?);
+            let plain = |octet: &u8| octet.is_ascii_alphanumeric() || matches!(octet, b'_' | b'-');
+            if row.email_id.is_some() || !(1..=255).contains(&id.len()) || !id.iter().all(plain) {
+                return None;
+            }
+            row.email_id = Some(std::str::from_utf8(id).ok()?);
             behind.get(1..)?
         } else {
             let (id, behind) = number(rest.strip_prefix(b"X-GM-MSGID ")?)?;

@@ -24,12 +24,30 @@ const MOST_RANGES: usize = 1_000_000;
 /// What is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Wanted {
-    /// Size and date of each message, and X-GM-MSGID where `gm_msgids`.
-    Messages { gm_msgids: bool },
+    /// Size and date of each message, and the upstream's own ids.
+    Messages(Asked),
     /// UIDs only: size, date and id of the rows are 0.
     Uids,
     /// Nothing but what vanished.
     Vanished,
+}
+
+/// Which of the upstream's own ids of messages are asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Asked {
+    /// X-GM-MSGID: whoever has it has it for each message.
+    pub(super) gm_msgids: bool,
+    /// EMAILID (RFC 8474).
+    pub(super) email_ids: bool,
+}
+
+/// An upstream's own ids of a message, 0 where there is none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Ids {
+    /// X-GM-MSGID.
+    pub(super) gm_msgid: u64,
+    /// A digest of EMAILID: eight octets, while that may have 255.
+    pub(super) email_id: u64,
 }
 
 /// One message as FETCH told it.
@@ -38,7 +56,7 @@ pub(super) struct Row {
     /// None where UIDONLY is enabled.
     pub(super) position: Option<u32>,
     pub(super) message: Message,
-    pub(super) gm_msgid: u64,
+    pub(super) ids: Ids,
 }
 
 /// See the module.
@@ -176,24 +194,29 @@ pub(super) fn row(response: &[u8], wanted: Wanted) -> Result<Option<Row>, Error>
         size,
         date,
         gm_msgid,
+        email_id,
     } = told;
-    let row = |uid, size, internal_date, gm_msgid| Row {
+    let row = |uid, size, internal_date, ids| Row {
         position,
         message: Message {
             uid,
             size,
             internal_date,
         },
-        gm_msgid,
+        ids,
     };
     match wanted {
         Wanted::Vanished => Ok(None),
-        Wanted::Uids => Ok(uid.map(|uid| row(uid, 0, 0, 0))),
-        Wanted::Messages { .. } if size.is_none() && date.is_none() => Ok(None),
-        Wanted::Messages { gm_msgids } => {
-            let id = if gm_msgids { gm_msgid } else { Some(0) };
-            match (uid, size, date, id) {
-                (Some(uid), Some(size), Some(date), Some(id)) => Ok(Some(row(uid, size, date, id))),
+        Wanted::Uids => Ok(uid.map(|uid| row(uid, 0, 0, Ids::default()))),
+        Wanted::Messages(_) if size.is_none() && date.is_none() => Ok(None),
+        Wanted::Messages(asked) => {
+            let gm_msgid = if asked.gm_msgids { gm_msgid } else { Some(0) };
+            let email_id = email_id.filter(|_| asked.email_ids).unwrap_or(0);
+            match (uid, size, date, gm_msgid) {
+                (Some(uid), Some(size), Some(date), Some(gm_msgid)) => {
+                    let ids = Ids { gm_msgid, email_id };
+                    Ok(Some(row(uid, size, date, ids)))
+                }
                 // Half an answer must not be passed over: a message would be missing without a trace.
                 _ => Err(Error::Inconsistent(
                     "a message without UID, size, date or id",
@@ -212,6 +235,7 @@ struct Told {
     /// In seconds since 1970. A date in no known notation is the same each time, which is all that it is for.
     date: Option<i64>,
     gm_msgid: Option<u64>,
+    email_id: Option<u64>,
 }
 
 impl From<PlainRow<'_>> for Told {
@@ -222,6 +246,7 @@ impl From<PlainRow<'_>> for Told {
             size: row.size,
             date: row.date.map(|text| internal_date(text).unwrap_or(0)),
             gm_msgid: row.gm_msgid,
+            email_id: row.email_id.map(|id| digest(id.as_bytes())),
         }
     }
 }
@@ -240,10 +265,18 @@ fn by_grammar(response: &[u8]) -> Option<Told> {
                 told.date = Some(internal_date(&text).unwrap_or(0));
             }
             AttributeValue::GmailMsgId(value) => told.gm_msgid = Some(value),
+            AttributeValue::EmailId(id) => told.email_id = Some(digest(id.as_bytes())),
             _ => {}
         }
     }
     Some(told)
+}
+
+/// The first eight octets of SHA-256, never 0, which stands for none.
+fn digest(id: &[u8]) -> u64 {
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, id);
+    let first = digest.as_ref().first_chunk().copied();
+    first.map_or(1, |octets| u64::from_be_bytes(octets).max(1))
 }
 
 /// Whether one of the ranges, sorted by their starts, contains the UID. Ranges of one response do not overlap; where they do, a message
@@ -262,7 +295,10 @@ mod tests {
 
     use super::*;
 
-    const ALL: Wanted = Wanted::Messages { gm_msgids: false };
+    const ALL: Wanted = Wanted::Messages(Asked {
+        gm_msgids: false,
+        email_ids: false,
+    });
 
     fn told(exists: u32, responses: &[&str]) -> Result<Rows, Error> {
         let mut rows = Rows::new(ALL, exists);
@@ -371,6 +407,7 @@ mod tests {
             "* 1 FETCH (X-GM-MSGID 18446744073709551615 INTERNALDATE \" 1-Jan-1970 00:00:01 +0000\" UID 7)\r\n",
             "* 7 UIDFETCH (RFC822.SIZE 5 INTERNALDATE \"17-Jul-1996 02:44:25 -0700\")\r\n",
             "* 7 UIDFETCH (UID 7 RFC822.SIZE 5)\r\n",
+            "* 1 FETCH (EMAILID (M6d99ac3275bb4e) UID 7)\r\n",
         ] {
             let row = plain_row(response.as_bytes());
             assert_eq!(row.and_then(|row| row.uid), Some(7), "{response}");
@@ -402,6 +439,7 @@ mod tests {
             items in proptest::collection::vec(
                 prop_oneof![
                     "(UID|RFC822.SIZE|X-GM-MSGID) [0-9]{0,21}",
+                    "EMAILID [(]?[-A-Za-z0-9_.+ ]{0,3}[)]?",
                     "INTERNALDATE \"[ 0-3][0-9]-(Jul|jul|x)-1996 02:44:25 [+-]0700\"",
                     "INTERNALDATE \"[ -~\u{e9}]{0,4}\"",
                     "(FLAGS \\(\\)|UID|UID =|uid 4|INTERNALDATE NIL|)",

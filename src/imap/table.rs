@@ -4,13 +4,14 @@
 
 use std::ops::RangeInclusive;
 
+use super::rows::{Asked, Ids};
 use crate::maildrop::{Index, Message, Uid};
 
-/// Messages by ascending UID, and their X-GM-MSGIDs where those are kept (0 else).
+/// Messages by ascending UID, and the upstream's own ids of them where those are kept (0 else).
 #[derive(Clone, Debug, Default)]
 pub(super) struct Table {
     messages: Vec<Message>,
-    gm_msgids: Vec<u64>,
+    ids: Vec<Ids>,
 }
 
 /// What became of a row.
@@ -25,16 +26,18 @@ pub(super) enum Put {
 }
 
 impl Table {
-    /// What was known; its ids only where rows will have them, too (`with_ids`).
-    pub(super) fn of(index: &Index, with_ids: bool) -> Self {
-        let gm_msgids = index
-            .gm_msgids
-            .clone()
-            .filter(|_| with_ids)
-            .unwrap_or_else(|| vec![0; index.messages.len()]);
+    /// What was known; its ids only where rows will have them, too.
+    pub(super) fn of(index: &Index, asked: Asked) -> Self {
+        let gm_msgids = index.gm_msgids.as_ref().filter(|_| asked.gm_msgids);
+        let email_ids = index.email_ids.as_ref().filter(|_| asked.email_ids);
+        let id = |ids: Option<&Vec<u64>>, at| ids.and_then(|ids| ids.get(at).copied());
+        let ids = |at| Ids {
+            gm_msgid: id(gm_msgids, at).unwrap_or_default(),
+            email_id: id(email_ids, at).unwrap_or_default(),
+        };
         Self {
             messages: index.messages.clone(),
-            gm_msgids,
+            ids: (0..index.messages.len()).map(ids).collect(),
         }
     }
 
@@ -54,12 +57,12 @@ impl Table {
             .map(|at| at + 1)
     }
 
-    /// Notes a message; one that was there stays as it was.
-    pub(super) fn put(&mut self, message: Message, gm_msgid: u64) -> Put {
+    /// Notes a message; one that was there stays as it was. Another EMAILID makes no other message of it.
+    pub(super) fn put(&mut self, message: Message, ids: Ids) -> Put {
         // Rows come in order, so that this is the usual case.
         if self.last_uid().is_none_or(|last| last < message.uid) {
             self.messages.push(message);
-            self.gm_msgids.push(gm_msgid);
+            self.ids.push(ids);
             return Put::New;
         }
         match self
@@ -68,14 +71,14 @@ impl Table {
         {
             Ok(at)
                 if self.messages.get(at) == Some(&message)
-                    && self.gm_msgids.get(at) == Some(&gm_msgid) =>
+                    && self.ids.get(at).map(|known| known.gm_msgid) == Some(ids.gm_msgid) =>
             {
                 Put::Same
             }
             Ok(_) => Put::Changed,
             Err(at) => {
                 self.messages.insert(at, message);
-                self.gm_msgids.insert(at, gm_msgid);
+                self.ids.insert(at, ids);
                 Put::New
             }
         }
@@ -100,9 +103,15 @@ impl Table {
         });
     }
 
-    /// As an index's lists; the ids only where they are kept.
-    pub(super) fn into_lists(self, with_ids: bool) -> (Vec<Message>, Option<Vec<u64>>) {
-        (self.messages, with_ids.then_some(self.gm_msgids))
+    /// The messages, their X-GM-MSGIDs and the digests of their EMAILIDs, the latter only where they are kept.
+    pub(super) fn into_lists(
+        self,
+        asked: Asked,
+    ) -> (Vec<Message>, Option<Vec<u64>>, Option<Vec<u64>>) {
+        let list = |of: fn(&Ids) -> u64| self.ids.iter().map(of).collect();
+        let gm_msgids = asked.gm_msgids.then(|| list(|ids| ids.gm_msgid));
+        let email_ids = asked.email_ids.then(|| list(|ids| ids.email_id));
+        (self.messages, gm_msgids, email_ids)
     }
 
     fn retain(&mut self, mut keep: impl FnMut(Uid) -> bool) {
@@ -114,7 +123,7 @@ impl Table {
         let mut flags = kept.iter();
         self.messages.retain(|_| flags.next() == Some(&true));
         let mut flags = kept.iter();
-        self.gm_msgids.retain(|_| flags.next() == Some(&true));
+        self.ids.retain(|_| flags.next() == Some(&true));
     }
 }
 
@@ -131,6 +140,13 @@ mod tests {
         }
     }
 
+    fn ids(gm_msgid: u64) -> Ids {
+        Ids {
+            gm_msgid,
+            email_id: 0,
+        }
+    }
+
     fn of(uids: &[u32]) -> Vec<Uid> {
         uids.iter().map(|uid| Uid::new(*uid).unwrap()).collect()
     }
@@ -138,7 +154,7 @@ mod tests {
     fn table(uids: &[u32]) -> Table {
         let mut table = Table::default();
         for uid in uids {
-            table.put(message(*uid), u64::from(*uid));
+            table.put(message(*uid), ids(u64::from(*uid)));
         }
         table
     }
@@ -151,20 +167,25 @@ mod tests {
     fn rows_out_of_order_are_put_in_order() {
         let mut table = table(&[5, 2, 9, 7]);
         assert_eq!(uids(&table), [2, 5, 7, 9]);
-        assert_eq!(table.gm_msgids, [2, 5, 7, 9]);
-        assert_eq!(table.put(message(7), 7), Put::Same);
+        assert_eq!(table.ids, [2, 5, 7, 9].map(ids));
+        assert_eq!(table.put(message(7), ids(7)), Put::Same);
+        let other_mail = Ids {
+            email_id: 1,
+            ..ids(7)
+        };
+        assert_eq!(table.put(message(7), other_mail), Put::Same);
         assert_eq!(
             table.put(
                 Message {
                     size: 1,
                     ..message(7)
                 },
-                7
+                ids(7)
             ),
             Put::Changed
         );
-        assert_eq!(table.put(message(7), 70), Put::Changed);
-        assert_eq!(table.put(message(8), 8), Put::New);
+        assert_eq!(table.put(message(7), ids(70)), Put::Changed);
+        assert_eq!(table.put(message(8), ids(8)), Put::New);
     }
 
     #[test]

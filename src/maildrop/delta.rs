@@ -35,6 +35,8 @@ pub struct Delta {
     pub hashes: Vec<(Seq, i64)>,
     /// X-GM-MSGIDs that were learnt of known messages.
     pub msgids: Vec<(Seq, u64)>,
+    /// Digests of EMAILIDs of known messages that were learnt, or are others now.
+    pub email_ids: Vec<(Seq, u64)>,
     /// Whether all UIDs mean something else now: what was going to be disposed of must not be touched by its old UID.
     pub regenerated: bool,
     /// The format of unique-ids, where it is a new one.
@@ -56,6 +58,8 @@ pub struct NewMessage {
     pub first_seen: u32,
     /// X-GM-MSGID where the upstream has it.
     pub gm_msgid: Option<u64>,
+    /// A digest of its EMAILID where the upstream has it.
+    pub email_id: Option<u64>,
     /// The digest of its header, where it was needed.
     pub header_hash: Option<i64>,
     /// Its whole unique-id where the folder's format does not give it.

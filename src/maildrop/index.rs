@@ -88,6 +88,8 @@ pub struct Index {
     /// X-GM-MSGID of each message, in the order of `messages`; `None` where it
     /// was not asked for or the server is not Gmail.
     pub gm_msgids: Option<Vec<u64>>,
+    /// A digest of each message's EMAILID (RFC 8474), in the order of `messages`; 0 where none was told. `None` where it was not asked for.
+    pub email_ids: Option<Vec<u64>>,
 }
 
 impl Index {
@@ -146,6 +148,7 @@ mod tests {
             highest_modseq: None,
             messages: vec![message; 2],
             gm_msgids: None,
+            email_ids: None,
         };
         let gmail = Format::parse("gmail").unwrap();
         assert!(index.suits(&Format::default()) && !index.suits(&gmail));

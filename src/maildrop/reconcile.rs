@@ -1,8 +1,8 @@
 //! What a new index means for a folder's register: which message is which, what is new, what is gone.
 //!
 //! While UIDVALIDITY, UIDNEXT and dates agree with what is known, a UID is the message that it was. Where they do not, UIDs say nothing,
-//! and a message is taken for a known one only by evidence that fits this pair alone: X-GM-MSGID, or INTERNALDATE and size, or these and
-//! a digest of the header. Order is no evidence. What is ambiguous is new: a client gets it twice rather than never.
+//! and a message is taken for a known one only by evidence that fits this pair alone: X-GM-MSGID, or INTERNALDATE with EMAILID or size, or with
+//! size and a digest of the header. EMAILID speaks for a pair and never against one: a server that takes over mail gives new ones. Order is no evidence. What is ambiguous is new: a client gets it twice rather than never.
 //!
 //! A unique-id names one message for ever. It is rendered from UIDVALIDITY and UID only where the folder cannot have given out that text
 //! before; otherwise it ends in the message's number. It stays the message's own whatever happens to UIDs and formats. (Not seen: a text
@@ -89,6 +89,7 @@ pub fn reconcile(known: Option<&Register>, fresh: &Index, at: &Circumstances<'_>
     let mut origins = by_uid.unwrap_or_else(|| vec![Origin::New; fresh.messages.len()]);
     folder.match_msgids(&mut origins);
     folder.follow_links(&mut origins);
+    folder.match_email_ids(&mut origins);
     if regenerated {
         folder.match_traits(&mut origins, |_, _| true);
     } else if folder.has_old_uids(&origins) || folder.has_other_lives(&origins) {
@@ -113,6 +114,7 @@ fn is_as_known(known: &Register, fresh: &Index, at: &Circumstances<'_>) -> bool 
         && known.format == *at.format
         && before.messages == fresh.messages
         && before.gm_msgids == fresh.gm_msgids
+        && before.email_ids == fresh.email_ids
 }
 
 /// The register of a folder that was never listed.
@@ -124,6 +126,7 @@ fn blank(fresh: &Index, at: &Circumstances<'_>) -> Register {
             highest_modseq: None,
             messages: Vec::new(),
             gm_msgids: None,
+            email_ids: None,
         }),
         entries: Vec::new(),
         uidls: HashMap::new(),
@@ -302,6 +305,11 @@ impl Folder<'_> {
     fn msgid(&self, position: usize) -> Option<u64> {
         self.fresh.gm_msgids.as_ref()?.get(position).copied()
     }
+
+    fn email_id(&self, position: usize) -> Option<u64> {
+        let id = self.fresh.email_ids.as_ref()?.get(position).copied();
+        id.filter(|id| *id != 0)
+    }
 }
 
 impl Claimed {
@@ -335,6 +343,7 @@ struct Traits {
     date: i64,
     size: u32,
     gm_msgid: Option<u64>,
+    email_id: Option<u64>,
     hash: Option<i64>,
 }
 
@@ -344,6 +353,7 @@ impl Traits {
             date: gone.internal_date,
             size: gone.size,
             gm_msgid: gone.gm_msgid,
+            email_id: gone.email_id,
             hash: gone.header_hash,
         }
     }

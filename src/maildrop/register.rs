@@ -59,6 +59,8 @@ pub struct Gone {
     pub first_seen: u32,
     /// X-GM-MSGID where the upstream has it.
     pub gm_msgid: Option<u64>,
+    /// A digest of its EMAILID where the upstream has it.
+    pub email_id: Option<u64>,
     /// The digest of its header, if it was ever needed.
     pub header_hash: Option<i64>,
     /// Its whole unique-id.
@@ -73,6 +75,12 @@ impl Register {
     /// The X-GM-MSGID of the message at this position of the index.
     pub fn gm_msgid(&self, position: usize) -> Option<u64> {
         self.index.gm_msgids.as_ref()?.get(position).copied()
+    }
+
+    /// The digest of the EMAILID of the message at this position of the index.
+    pub fn email_id(&self, position: usize) -> Option<u64> {
+        let id = self.index.email_ids.as_ref()?.get(position).copied();
+        id.filter(|id| *id != 0)
     }
 
     /// The unique-id of the message at this position of the index; `None` beyond the end.
@@ -93,7 +101,8 @@ impl Register {
     pub fn heap_bytes(&self) -> usize {
         // A hash table's slots are a quarter to a half empty, and each text is an allocation of its own.
         const SLOT: usize = 48;
-        let ids = self.index.gm_msgids.as_ref().map_or(0, Vec::capacity);
+        let lists = [&self.index.gm_msgids, &self.index.email_ids];
+        let ids: usize = lists.into_iter().flatten().map(Vec::capacity).sum();
         let texts = self.uidls.values().map(|text| text.len()).sum::<usize>();
         let gone = self.gone.iter().map(|gone| gone.uidl.len());
         self.index.messages.capacity() * size_of::<Message>()
@@ -125,6 +134,10 @@ impl Register {
         if let Some(ids) = &mut ids {
             ids.clear();
         }
+        let mut email_ids = index.email_ids.as_mut();
+        if let Some(ids) = &mut email_ids {
+            ids.clear();
+        }
         left.entries.clear();
         let messages = self.index.messages.iter().zip(&self.entries);
         for (position, (message, entry)) in messages.enumerate() {
@@ -134,6 +147,9 @@ impl Register {
                 left.entries.push(*entry);
                 if let (Some(ids), Some(id)) = (&mut ids, gm_msgid) {
                     ids.push(id);
+                }
+                if let Some(ids) = &mut email_ids {
+                    ids.push(self.email_id(position).unwrap_or_default());
                 }
                 continue;
             }
@@ -147,6 +163,7 @@ impl Register {
                 internal_date: message.internal_date,
                 first_seen: entry.first_seen,
                 gm_msgid,
+                email_id: self.email_id(position),
                 header_hash: left.header_hashes.remove(&entry.seq),
                 uidl: uidl.as_ref().map_or("", |uidl| uidl.as_str()).into(),
                 gone_at: now,

@@ -64,6 +64,7 @@ pub(crate) fn register(messages: impl Iterator<Item = (u32, u32, u32)>) -> Regis
             highest_modseq: None,
             messages,
             gm_msgids: None,
+            email_ids: None,
         }),
         entries,
         uidls: HashMap::new(),

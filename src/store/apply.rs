@@ -69,6 +69,11 @@ async fn apply(change: &Change, conn: &mut Conn) -> Result<i64, Failure> {
         .map(|(seq, id)| (*seq, id.cast_signed()))
         .collect();
     set_numbers(*folder, "gm_msgid", &msgids, conn).await?;
+    let email_ids = delta.email_ids.iter();
+    let email_ids: Vec<_> = email_ids
+        .map(|(seq, id)| (*seq, id.cast_signed()))
+        .collect();
+    set_numbers(*folder, "email_id", &email_ids, conn).await?;
     let sizes: Vec<_> = delta
         .sized
         .iter()
@@ -141,14 +146,15 @@ async fn new(folder: FolderId, new: &[NewMessage], conn: &mut Conn) -> Result<()
                 .number(message.internal_date)
                 .number(message.first_seen)
                 .optional(message.gm_msgid.map(u64::cast_signed))
+                .optional(message.email_id.map(u64::cast_signed))
                 .optional(message.header_hash)
                 .text(message.uidl.as_deref());
         }
         let before = "INSERT INTO message \
-                      (folder_id, seq, uid, size, internal_date, first_seen, gm_msgid, header_hash, uidl) VALUES ";
+                      (folder_id, seq, uid, size, internal_date, first_seen, gm_msgid, email_id, header_hash, uidl) VALUES ";
         // A number of another folder's message may have been in this one before (Gmail, copies): then it is there again.
         let after = " ON CONFLICT (folder_id, seq) DO UPDATE SET uid = excluded.uid, size = excluded.size, \
-                     internal_date = excluded.internal_date, gm_msgid = excluded.gm_msgid, header_hash = excluded.header_hash, \
+                     internal_date = excluded.internal_date, gm_msgid = excluded.gm_msgid, email_id = excluded.email_id, header_hash = excluded.header_hash, \
                      uidl = excluded.uidl, uid_validity = NULL, gone_at = NULL, disposed = 0";
         values.run(conn, before, after).await?;
     }

@@ -11,9 +11,10 @@ use super::error::Failure;
 use super::sql::{Conn, count, execute};
 
 /// In order; the first brings the schema to version 1. Never changed once released.
-const MIGRATIONS: [&str; 2] = [
+const MIGRATIONS: [&str; 3] = [
     include_str!("migrations/0001_start.sql"),
     include_str!("migrations/0002_found_below.sql"),
+    include_str!("migrations/0005_emailid.sql"),
 ];
 
 /// The newest version that this program knows.

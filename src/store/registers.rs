@@ -43,7 +43,7 @@ async fn register(
     let mut after = 0;
     loop {
         let page = sqlx::query(
-            "SELECT seq, uid, size, internal_date, first_seen, gm_msgid, header_hash, uidl, gone_at, uid_validity, disposed \
+            "SELECT seq, uid, size, internal_date, first_seen, gm_msgid, header_hash, uidl, gone_at, uid_validity, disposed, email_id \
              FROM message WHERE folder_id = $1 AND seq > $2 ORDER BY seq LIMIT $3",
         )
         .bind(folder.0)
@@ -71,6 +71,11 @@ async fn register(
     }
     let all_have_it = !present.is_empty() && present.iter().all(|p| p.gm_msgid.is_some());
     let gm_msgids = all_have_it.then(|| present.iter().filter_map(|p| p.gm_msgid).collect());
+    let asked_for = !present.is_empty() && present.iter().any(|p| p.email_id.is_some());
+    let email_ids = asked_for.then(|| {
+        let ids = present.iter().map(|p| p.email_id);
+        ids.map(Option::unwrap_or_default).collect()
+    });
     let register = Register {
         index: Arc::new(Index {
             uid_validity: listed.uid_validity,
@@ -78,6 +83,7 @@ async fn register(
             highest_modseq: listed.highest_modseq,
             messages: present.iter().map(|p| p.message).collect(),
             gm_msgids,
+            email_ids,
         }),
         entries: present.iter().map(|p| p.entry).collect(),
         uidls: rows.uidls,
@@ -106,6 +112,7 @@ struct Present {
     message: Message,
     entry: Entry,
     gm_msgid: Option<u64>,
+    email_id: Option<u64>,
 }
 
 #[derive(Default)]
@@ -124,6 +131,7 @@ impl Rows {
         let internal_date = row.int(3)?;
         let first_seen = row.u32(4)?;
         let gm_msgid = row.maybe_int(5)?.map(i64::cast_unsigned);
+        let email_id = row.maybe_int(11)?.map(i64::cast_unsigned);
         let header_hash = row.maybe_int(6)?;
         let uidl = row.maybe_string(7)?.map(String::into_boxed_str);
         if let Some(gone_at) = row.maybe_int(8)? {
@@ -135,6 +143,7 @@ impl Rows {
                 internal_date,
                 first_seen,
                 gm_msgid,
+                email_id,
                 header_hash,
                 uidl: uidl.ok_or_else(|| damaged("a message that is gone has no unique-id"))?,
                 gone_at,
@@ -156,6 +165,7 @@ impl Rows {
             },
             entry: Entry { seq, first_seen },
             gm_msgid,
+            email_id,
         });
         Ok(())
     }

@@ -104,6 +104,7 @@ mod tests {
             highest_modseq: None,
             messages: Vec::new(),
             gm_msgids: None,
+            email_ids: None,
         })
     }
 

@@ -28,6 +28,7 @@ fn known(uids: [u32; 2], uid_next: u32, gm_msgids: Option<Vec<u64>>) -> Option<A
         highest_modseq: None,
         messages: uids.map(message).to_vec(),
         gm_msgids,
+        email_ids: None,
     }))
 }
 
@@ -223,4 +224,37 @@ async fn a_list_that_is_cut_without_a_place_or_without_an_end_is_an_error() {
         let is_told = matches!(outcome, Err(Error::Refused { .. } | Error::Inconsistent(_)));
         assert!(is_told, "{outcome:?}");
     }
+}
+
+#[tokio::test]
+async fn emailids_are_listed_where_the_upstream_has_them_and_learnt_once() {
+    let rows = |ids: [&str; 2]| {
+        let date = " 1-Jan-1970 00:00:01 +0000";
+        let row = |(n, id): (usize, &&str)| {
+            let n = n + 1;
+            format!("* {n} FETCH (UID {n} RFC822.SIZE 5 INTERNALDATE \"{date}\"{id})\n")
+        };
+        ids.iter().enumerate().map(row).collect::<String>() + DONE
+    };
+    let both = rows([" EMAILID (Ma-1)", " EMAILID (M_b2)"]);
+    let (index, how, heard) =
+        refreshed("OBJECTID", &[EXAMINED, &both], known([1, 2], 9, None)).await;
+    assert_eq!(how, Listed::Distrusted("EMAILID was not asked for before"));
+    let ids = index.email_ids.clone().unwrap();
+    assert!(ids[0] != ids[1] && !ids.contains(&0), "{ids:?}");
+    assert!(heard.all()[1].ends_with("(UID RFC822.SIZE INTERNALDATE EMAILID)"));
+    // Whoever has none is listed all the same, and another one makes no other message.
+    let partly = rows(["", " EMAILID (X)"]);
+    let (whole, before) = (examined(2, 10), Some(Arc::clone(&index)));
+    let (later, how, _) = refreshed("OBJECTID", &[&whole, &partly], before).await;
+    assert_eq!((how, &later.email_ids), (Listed::Delta, &index.email_ids));
+    let (cold, ..) = refreshed("OBJECTID", &[EXAMINED, &partly], None).await;
+    assert_eq!(cold.email_ids.as_ref().unwrap()[0], 0);
+    // With X-GM-MSGID there is no need of it.
+    let gmail = rows([" X-GM-MSGID 1", " X-GM-MSGID 2"]);
+    let (index, ..) = refreshed("OBJECTID X-GM-EXT-1", &[EXAMINED, &gmail], None).await;
+    assert_eq!(
+        (&index.email_ids, &index.gm_msgids),
+        (&None, &Some(vec![1, 2]))
+    );
 }

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use super::names::Names;
-use super::{Folder, Origin, Reconciled, Traits};
+use super::{Folder, Origin, Reconciled};
 use crate::maildrop::delta::{Moved, NewMessage};
 use crate::maildrop::register::{Entry, Gone};
 use crate::maildrop::seq::Seq;
@@ -71,6 +71,7 @@ impl Folder<'_> {
             pinned: Vec::new(),
             hashes: Vec::new(),
             msgids: Vec::new(),
+            email_ids: Vec::new(),
             regenerated,
             format: new_format.then(|| self.at.format.clone()),
         }
@@ -100,7 +101,8 @@ impl Build<'_> {
         let seq = entry.seq;
         self.register.entries.push(*entry);
         let known_hash = known.header_hashes.get(&seq).copied();
-        let learnt = self.learn(position, seq, known_hash, known.gm_msgid(at));
+        let ids = (known.gm_msgid(at), known.email_id(at));
+        let learnt = self.learn(position, seq, known_hash, ids);
         if old.uid == message.uid && known.index.uid_validity == self.folder.fresh.uid_validity {
             if let Some(hash) = learnt {
                 self.delta.hashes.push((seq, hash));
@@ -136,7 +138,8 @@ impl Build<'_> {
             seq,
             first_seen: gone.first_seen,
         });
-        let learnt = self.learn(position, seq, gone.header_hash, gone.gm_msgid);
+        let ids = (gone.gm_msgid, gone.email_id);
+        let learnt = self.learn(position, seq, gone.header_hash, ids);
         let header_hash = gone.header_hash.or(learnt);
         if let Some(hash) = header_hash {
             self.register.header_hashes.insert(seq, hash);
@@ -152,7 +155,8 @@ impl Build<'_> {
     }
 
     fn is_new(&mut self, position: usize, message: &Message, seq: Seq, uidl: Option<Box<str>>) {
-        let Traits { gm_msgid, hash, .. } = self.folder.traits(position);
+        let traits = self.folder.traits(position);
+        let (gm_msgid, hash) = (traits.gm_msgid, traits.hash);
         let first_seen = u32::try_from(self.folder.at.now.max(0)).unwrap_or(u32::MAX);
         self.register.entries.push(Entry { seq, first_seen });
         if let Some(hash) = hash {
@@ -168,6 +172,7 @@ impl Build<'_> {
             internal_date: message.internal_date,
             first_seen,
             gm_msgid,
+            email_id: traits.email_id,
             header_hash: hash,
             uidl,
         });
@@ -206,6 +211,7 @@ impl Build<'_> {
                 internal_date: message.internal_date,
                 first_seen: entry.first_seen,
                 gm_msgid: folder.known.gm_msgid(at),
+                email_id: folder.known.email_id(at),
                 header_hash: self.register.header_hashes.remove(&seq),
                 uidl,
                 gone_at: folder.at.now,
@@ -244,6 +250,7 @@ impl Build<'_> {
             && delta.pinned.is_empty()
             && delta.hashes.is_empty()
             && delta.msgids.is_empty()
+            && delta.email_ids.is_empty()
             && delta.floors.is_empty()
             && delta.format.is_none()
             && !delta.regenerated;
@@ -262,9 +269,12 @@ impl Build<'_> {
         position: usize,
         seq: Seq,
         hash: Option<i64>,
-        gm_msgid: Option<u64>,
+        (gm_msgid, email_id): (Option<u64>, Option<u64>),
     ) -> Option<i64> {
         let fresh = self.folder.traits(position);
+        if let Some(id) = fresh.email_id.filter(|id| Some(*id) != email_id) {
+            self.delta.email_ids.push((seq, id));
+        }
         if let Some(id) = fresh.gm_msgid.filter(|_| gm_msgid.is_none()) {
             self.delta.msgids.push((seq, id));
         }

@@ -73,6 +73,32 @@ impl Folder<'_> {
         }
     }
 
+    /// By EMAILID (RFC 8474) and INTERNALDATE: what was moved away and back, or has a new UID. EMAILID alone is not enough: copies have
+    /// the same one, and a server may give it to all mail with the same octets, whenever it came.
+    pub(super) fn match_email_ids(&self, origins: &mut [Origin]) {
+        let key = |traits: &Traits| Some((traits.email_id?, traits.date));
+        let mut pairings: HashMap<_, Pairing> = HashMap::new();
+        for (position, origin) in origins.iter().enumerate() {
+            let is_new = *origin == Origin::New;
+            if let Some(key) = key(&self.traits(position)).filter(|_| is_new) {
+                pairings.entry(key).or_default().add_fresh(position);
+            }
+        }
+        if pairings.is_empty() {
+            return;
+        }
+        let mut claimed = self.claimed(origins);
+        self.each_known(|origin, traits| {
+            let pairing = key(&traits).and_then(|key| pairings.get_mut(&key));
+            if let Some(pairing) = pairing.filter(|_| !claimed.has(origin)) {
+                pairing.add_known(origin);
+            }
+        });
+        for pairing in pairings.values() {
+            claim(pairing, origins, &mut claimed);
+        }
+    }
+
     /// By INTERNALDATE and size where no other message has them, else by these and the header; only what `may` be taken for each other.
     pub(super) fn match_traits(&self, origins: &mut [Origin], may: impl Fn(usize, Origin) -> bool) {
         let mut pairs: HashMap<(i64, u32), Pairing> = HashMap::new();
@@ -174,6 +200,7 @@ impl Folder<'_> {
                     date: message.internal_date,
                     size: message.size,
                     gm_msgid: self.known.gm_msgid(at),
+                    email_id: self.known.email_id(at),
                     hash: self.known.header_hashes.get(&entry.seq).copied(),
                 })
             }
@@ -190,6 +217,7 @@ impl Folder<'_> {
             date: message.map_or(0, |message| message.internal_date),
             size: message.map_or(0, |message| message.size),
             gm_msgid: self.msgid(position),
+            email_id: self.email_id(position),
             hash: hash.and_then(|(headers, message)| headers.get(&message.uid).copied()),
         }
     }

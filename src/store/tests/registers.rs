@@ -128,6 +128,7 @@ async fn extreme_numbers_survive(place: Place) {
         internal_date: i64::MIN,
         first_seen: u32::MAX,
         gm_msgid: Some(1 << 63),
+        email_id: Some(u64::MAX),
         header_hash: Some(i64::MIN),
         uidl: None,
     };
@@ -143,7 +144,17 @@ async fn extreme_numbers_survive(place: Place) {
             ..first_listing(0)
         })
         .await;
+    let before = register(&scene).await;
+    assert_eq!(before.index.email_ids, Some(vec![0, u64::MAX]));
+    scene
+        .apply(&Delta {
+            uid_validity: UidValidity::new(u32::MAX).unwrap(),
+            email_ids: vec![(seq(1), 1 << 63)],
+            ..delta(5)
+        })
+        .await;
     let register = register(&scene).await;
+    assert_eq!(register.index.email_ids, Some(vec![1 << 63, u64::MAX]));
     assert_eq!(register.index.messages[1].internal_date, i64::MIN);
     assert_eq!(register.index.messages[1].size, u32::MAX);
     assert_eq!(register.index.gm_msgids, Some(vec![1, 1 << 63]));

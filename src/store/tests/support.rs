@@ -175,6 +175,7 @@ pub fn delta(next_seq: u32) -> Delta {
         pinned: Vec::new(),
         hashes: Vec::new(),
         msgids: Vec::new(),
+        email_ids: Vec::new(),
         regenerated: false,
         format: None,
     }
@@ -198,6 +199,7 @@ pub fn message(number: u32) -> NewMessage {
         internal_date: NOW - i64::from(number),
         first_seen: 1_800_000_000,
         gm_msgid: None,
+        email_id: None,
         header_hash: None,
         uidl: None,
     }

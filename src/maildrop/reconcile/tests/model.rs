@@ -67,6 +67,8 @@ struct World {
     highest: u32,
     formats: Vec<Format>,
     gmail: bool,
+    /// Whether EMAILID is told, of all messages but one in so many; 0: of none.
+    email_ids: u64,
     /// One in so many headers cannot be had; 0: all can.
     unread: u64,
     story: Story,
@@ -98,6 +100,7 @@ impl World {
             highest: 100,
             formats: formats.map(|f| Format::parse(f).unwrap()).to_vec(),
             gmail: false,
+            email_ids: 0,
             unread,
             story: Story::new(),
             store: Store::default(),
@@ -193,6 +196,13 @@ impl World {
         if self.gmail {
             fresh.gm_msgids = Some(folder.values().map(|mail| *mail as u64 + 0xA000).collect());
         }
+        if self.email_ids > 0 {
+            let id = |mail: &usize| match (*mail as u64).is_multiple_of(self.email_ids) {
+                true => 0,
+                false => 0xE000 + *mail as u64,
+            };
+            fresh.email_ids = Some(folder.values().map(id).collect());
+        }
         let header = |(number, mail): (&u32, &usize)| {
             let unread = self.unread > 0 && (*mail as u64).is_multiple_of(self.unread);
             (!unread).then(|| (uid(*number), self.mails[*mail].header))
@@ -278,6 +288,14 @@ proptest! {
         events in proptest::collection::vec(event(0, false), 1..40), unread in 1_u64..4,
     ) {
         let mut world = World::new(unread);
+        events.iter().for_each(|event| world.happen(event));
+    }
+
+    #[test]
+    fn and_where_emailids_are_told_of_some(
+        events in proptest::collection::vec(event(0, false), 1..40), email_ids in 2_u64..5, unread in 0_u64..4,
+    ) {
+        let mut world = World { email_ids, ..World::new(unread) };
         events.iter().for_each(|event| world.happen(event));
     }
 }

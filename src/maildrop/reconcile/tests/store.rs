@@ -35,6 +35,7 @@ impl Store {
                 internal_date: new.internal_date,
                 first_seen: new.first_seen,
                 gm_msgid: new.gm_msgid,
+                email_id: new.email_id,
                 header_hash: new.header_hash,
                 uidl: "".into(),
                 gone_at: 0,
@@ -70,6 +71,10 @@ impl Store {
         for (seq, id) in &delta.msgids {
             let before = self.rows.get_mut(seq).unwrap().gm_msgid.replace(*id);
             assert_eq!(before, None);
+        }
+        for (seq, id) in &delta.email_ids {
+            let before = self.rows.get_mut(seq).unwrap().email_id.replace(*id);
+            assert_ne!(before, Some(*id));
         }
         for (validity, floor) in &delta.floors {
             self.floors.retain(|(known, _)| known != validity);
@@ -124,6 +129,10 @@ impl Store {
                 highest_modseq: None,
                 messages: present.iter().map(message).collect(),
                 gm_msgids: ids.then(|| present.iter().map(|row| row.gm_msgid.unwrap()).collect()),
+                email_ids: like.index.email_ids.as_ref().map(|_| {
+                    let ids = present.iter().map(|row| row.email_id);
+                    ids.map(Option::unwrap_or_default).collect()
+                }),
             }),
             entries: present.iter().map(entry).collect(),
             uidls: self
