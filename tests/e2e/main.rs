@@ -56,6 +56,7 @@ mod many;
 mod memory;
 mod model;
 mod moved_upstream;
+mod objectid;
 mod oracle;
 mod oracle_stream;
 mod oracle_talk;

@@ -39,6 +39,8 @@ pub struct Inner {
     pub trash: Vec<Mail>,
     /// Whether X-GM-MSGID is told to who asks for it.
     pub gm_msgids: bool,
+    /// Whether EMAILID (RFC 8474) is told to who asks for it; the same octets have the same.
+    pub email_ids: bool,
     /// Connections that have enabled UIDONLY (RFC 9586).
     pub uidonly: HashSet<usize>,
     /// So many of the newest messages are shown without UIDONLY.
@@ -87,6 +89,7 @@ impl Mailbox {
                 mail: Vec::new(),
                 trash: Vec::new(),
                 gm_msgids: false,
+                email_ids: false,
                 uidonly: HashSet::new(),
                 visible: None,
                 at_once: None,
@@ -265,6 +268,9 @@ impl Mailbox {
             }
             if inner.gm_msgids && items.contains("X-GM-MSGID") {
                 reply.extend(format!(" X-GM-MSGID {}", mail.gm_msgid()).bytes());
+            }
+            if inner.email_ids && items.contains("EMAILID") {
+                reply.extend(format!(" EMAILID (M{:x})", mail.gm_msgid()).bytes());
             }
             for section in sections(&items) {
                 let (label, octets) = section.cut(&mail.raw);

@@ -1,0 +1,94 @@
+//! EMAILID (RFC 8474): messages that nothing else tells apart keep their unique-ids when the upstream gives out new UIDs. And ID (RFC 2971).
+
+use crate::many::{before, bridged, log_in, quit};
+use crate::support::bridge::Bridge;
+use crate::support::fake_mailbox::Mailbox;
+use crate::support::imap_peer::{Flow, Peer};
+use crate::support::pop3::Pop3;
+
+/// Three messages of one date and one size, with one header.
+fn alike() -> Peer {
+    let mailbox = Mailbox::ordinary(0);
+    for n in 1..=3 {
+        mailbox.add(format!("Subject: alarm\r\n\r\nof sensor {n}\r\n").as_bytes());
+    }
+    for mail in &mut mailbox.lock().mail {
+        mail.date = "01-Jan-2024 00:00:00 +0000".to_owned();
+    }
+    mailbox.lock().email_ids = true;
+    Peer::with_mailbox(mailbox)
+}
+
+/// Each message with its unique-id, ordered by its text.
+fn poll(bridge: &Bridge) -> Vec<(Vec<u8>, String)> {
+    let mut pop3 = log_in(bridge);
+    let uidl = |line: String| line.split_once(' ').unwrap().1.to_owned();
+    let uidls: Vec<String> = pop3.lines("UIDL").into_iter().map(uidl).collect();
+    let mut all: Vec<_> = (1..)
+        .zip(uidls)
+        .map(|(n, uidl)| (pop3.retr(n), uidl))
+        .collect();
+    quit(bridge, pop3);
+    all.sort();
+    all
+}
+
+#[test]
+fn messages_that_are_alike_keep_their_unique_ids_by_emailid_when_uids_change() {
+    for (capability, kept) in [("OBJECTID", 3), ("CONDSTORE", 0)] {
+        let (peer, bridge) =
+            bridged(alike().capability(&format!("IMAP4rev1 AUTH=PLAIN UIDPLUS {capability}")));
+        let first = poll(&bridge);
+        {
+            // In another order under another UIDVALIDITY.
+            let mut inner = peer.mailbox().lock();
+            inner.uid_validity += 1;
+            inner.mail.reverse();
+            for (uid, mail) in (11..).zip(&mut inner.mail) {
+                mail.uid = uid;
+            }
+            inner.uid_next = 14;
+        }
+        let second = poll(&bridge);
+        let same = first.iter().filter(|one| second.contains(one)).count();
+        assert_eq!((second.len(), same), (3, kept), "{first:?} {second:?}");
+    }
+}
+
+#[test]
+fn an_upstream_that_wants_to_know_who_is_there_is_told_and_others_are_not() {
+    // NetEase's opens no folder before.
+    let suspicious = || {
+        let peer = Peer::with_mail(1).capability("IMAP4rev1 AUTH=PLAIN UIDPLUS ID");
+        let known = std::sync::Mutex::new(std::collections::HashSet::new());
+        let known = std::sync::Arc::new(known);
+        let told = std::sync::Arc::clone(&known);
+        peer.on("ID", move |conn, _| {
+            told.lock().unwrap().insert(conn.number);
+            conn.line("* ID (\"name\" \"Coremail Imap\")");
+            Flow::Default
+        })
+        .on("EXAMINE", move |conn, cmd| {
+            if known.lock().unwrap().contains(&conn.number) {
+                return Flow::Default;
+            }
+            conn.tagged(
+                cmd,
+                "NO EXAMINE Unsafe Login. Please contact kefu@188.com for help",
+            );
+            Flow::Done
+        })
+        .start()
+    };
+    let stat = |bridge: &Bridge| -> Pop3 { log_in(bridge) };
+    let peer = suspicious();
+    let bridge = before(&peer, &peer.plain_url(), "");
+    assert!(!stat(&bridge).err("STAT").ok);
+    assert_eq!(peer.commands("ID").len(), 0);
+    let peer = suspicious();
+    let bridge = before(&peer, &peer.plain_url(), "send_id = true");
+    assert_eq!(stat(&bridge).stat().0, 1);
+    let version = env!("CARGO_PKG_VERSION");
+    let said = format!("ID (\"name\" \"popbridge\" \"version\" \"{version}\")");
+    assert_eq!(peer.commands("ID"), [said]);
+}
