@@ -5,7 +5,9 @@
 
 pub mod name;
 pub mod passwords;
+pub mod seal;
 mod source;
+mod token_key;
 mod verified;
 
 use std::collections::{BTreeSet, HashMap};
@@ -13,6 +15,7 @@ use std::sync::Arc;
 
 pub use name::LoginName;
 pub use source::PasswordSource;
+pub use token_key::TokenKey;
 pub use verified::{Kind, Sealed, Verifier};
 
 /// Finds the upstream of a user name by its domain.

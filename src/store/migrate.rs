@@ -11,9 +11,10 @@ use super::error::Failure;
 use super::sql::{Conn, count, execute};
 
 /// In order; the first brings the schema to version 1. Never changed once released.
-const MIGRATIONS: [&str; 3] = [
+const MIGRATIONS: [&str; 4] = [
     include_str!("migrations/0001_start.sql"),
     include_str!("migrations/0002_found_below.sql"),
+    include_str!("migrations/0003_tokens.sql"),
     include_str!("migrations/0005_emailid.sql"),
 ];
 

@@ -21,12 +21,14 @@ mod prune;
 mod registers;
 mod remembered;
 mod sql;
+mod tokens;
 mod troubles;
 mod types;
 mod writer;
 
 pub use error::StoreError;
 pub use prune::KEPT_FOR;
+pub use tokens::{NewToken, StoredToken, TokenFailure, TokenId, TokenState};
 pub use types::{
     Client, ClientId, FolderId, FolderRow, Intent, IntentState, Lease, Mailbox, MailboxId,
     NewClient, NewIntent, Quit, Role, SweepStop, Trouble,

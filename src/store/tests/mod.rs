@@ -12,6 +12,7 @@ mod size;
     reason = "the tool box is public to the end-to-end tests"
 )]
 pub(crate) mod support;
+mod tokens;
 mod troubles;
 
 /// Makes two tests of each function here that takes a [`support::Place`].
