@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use std::sync::Arc;
 
 use crate::bridge::Upstream;
-use crate::config::Config;
+use crate::config::{Access, Config};
 use crate::imap::{Connection, Credentials, Destinations, Error, Proof};
 use crate::metrics::Metrics;
 use crate::policy::DisposeRule;
@@ -31,6 +31,9 @@ pub async fn check(
     if let Some(warning) = config.state.warning() {
         writeln!(out, "warning: {warning}")?;
     }
+    for warning in config.oauth_warnings() {
+        writeln!(out, "warning: {warning}")?;
+    }
     let router = upstreams(config, &Metrics::new())?;
     // Makes no self-signed certificate, unlike the start.
     tls::check(&config.tls).map_err(StartError::Tls)?;
@@ -43,10 +46,13 @@ pub async fn check(
     let mut well = true;
     let mut logins = Vec::new();
     for account in &config.accounts {
-        if let Some(warning) = account.password.warning() {
+        let Access::Password(source) = &account.access else {
+            continue;
+        };
+        if let Some(warning) = source.warning() {
             writeln!(out, "warning: [account.{}]: {warning}", account.name)?;
         }
-        match account.password.read() {
+        match source.read() {
             Ok(password) => logins.push((account, password)),
             Err(error) => {
                 writeln!(out, "[account.{}]: {error}", account.name)?;

@@ -17,7 +17,7 @@ use crate::admin::{self, Admin, Readiness};
 use crate::auth::name::normalized;
 use crate::auth::{Router, Verifier};
 use crate::bridge::{Bridge, Configured, Terms, Upstream, clock, told};
-use crate::config::Config;
+use crate::config::{Access, Config};
 use crate::imap::tls::ClientTlsError;
 use crate::metrics::Metrics;
 use crate::server::tls::{TlsError, server_config};
@@ -92,9 +92,14 @@ pub async fn serve(config: &Config) -> Result<(), StartError> {
         warn!("{warning}");
     }
     for account in &config.accounts {
-        if let Some(warning) = account.password.warning() {
+        if let Access::Password(source) = &account.access
+            && let Some(warning) = source.warning()
+        {
             warn!(account = account.name, "{warning}");
         }
+    }
+    for warning in config.oauth_warnings() {
+        warn!("{warning}");
     }
     let metrics = Arc::new(Metrics::new());
     let tls = server_config(&config.tls, &config.state.folder).map_err(StartError::Tls)?;
@@ -181,17 +186,29 @@ pub async fn bridge(
         .upstreams()
         .map(|upstream| (upstream.name.as_str(), upstream))
         .collect();
-    let configured = config.accounts.iter().filter_map(|account| {
-        Some(Configured {
+    let mut configured = Vec::with_capacity(config.accounts.len());
+    for account in &config.accounts {
+        let Some(upstream) = by_name.get(account.upstream.as_str()) else {
+            continue;
+        };
+        let password = match &account.access {
+            Access::Password(source) => Arc::new(source.clone()),
+            Access::OAuth { provider, .. } => {
+                return Err(StartError::Secret(format!(
+                    "[account.{}] is to be opened with tokens of [oauth.{provider}], which this version cannot do yet",
+                    account.name
+                )));
+            }
+        };
+        configured.push(Configured {
             name: account.name.clone(),
-            upstream: Arc::clone(by_name.get(account.upstream.as_str())?),
+            upstream: Arc::clone(upstream),
             login: account.login.clone(),
             normalized: normalized(&account.login),
-            password: Arc::new(account.password.clone()),
+            password,
             terms: Arc::new(Terms::of_account(account)),
-        })
-    });
-    let configured = configured.collect();
+        });
+    }
     let verifier = Verifier::new(store.secret_key().await?)
         .map_err(|error| StartError::Secret(error.to_string()))?;
     Ok(Arc::new(Bridge::new(

@@ -21,6 +21,9 @@ pub(super) struct File {
     pub(super) state: Option<Text>,
     pub(super) state_folder: Option<Text>,
     pub(super) state_password_file: Option<Text>,
+    pub(super) token_key_file: Option<Text>,
+    pub(super) token_key_env: Option<Text>,
+    pub(super) token_key_credential: Option<Text>,
     pub(super) listen: Option<Vec<Spanned<Listen>>>,
     pub(super) tls: Option<Spanned<Tls>>,
     pub(super) admin: Option<Admin>,
@@ -28,6 +31,8 @@ pub(super) struct File {
     pub(super) upstream: BTreeMap<String, Spanned<Upstream>>,
     #[serde(default)]
     pub(super) account: BTreeMap<String, Spanned<Account>>,
+    #[serde(default)]
+    pub(super) oauth: BTreeMap<String, Spanned<OAuth>>,
     #[serde(default)]
     pub(super) limits: Limits,
 }
@@ -121,10 +126,32 @@ with_rule_keys! {
         password_file: Option<Text>,
         password_env: Option<Text>,
         password_credential: Option<Text>,
+        oauth: Option<Text>,
+        oauth_user: Option<Text>,
         folders: Option<Spanned<Vec<Text>>>,
         folder_header: Option<Text>,
         hold: Option<Text>,
     }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct OAuth {
+    pub(super) preset: Option<Text>,
+    pub(super) grant: Option<Text>,
+    pub(super) issuer: Option<Text>,
+    pub(super) tenant: Option<Text>,
+    pub(super) client_id: Option<Text>,
+    pub(super) client_secret_file: Option<Text>,
+    pub(super) client_secret_env: Option<Text>,
+    pub(super) client_secret_credential: Option<Text>,
+    pub(super) service_account_file: Option<Text>,
+    pub(super) scope: Option<Text>,
+    pub(super) authorization_url: Option<Text>,
+    pub(super) token_url: Option<Text>,
+    pub(super) device_url: Option<Text>,
+    pub(super) ca: Option<Text>,
+    pub(super) timeout: Option<Text>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -11,12 +11,15 @@ mod client_settings;
 mod error;
 mod file;
 mod folders;
+mod oauth;
 mod rules;
+mod secrets;
 mod state;
 mod units;
 mod url;
 mod validate;
 mod validate_account;
+mod validate_oauth;
 mod validate_upstream;
 mod words;
 
@@ -24,6 +27,8 @@ mod words;
 mod tests;
 #[cfg(test)]
 mod tests_accounts;
+#[cfg(test)]
+mod tests_oauth;
 #[cfg(test)]
 mod tests_reference;
 #[cfg(test)]
@@ -35,13 +40,15 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use crate::auth::PasswordSource;
 use crate::maildrop::uidl;
 use crate::policy::{DisposeRule, Rules};
 use crate::secret::Secret;
 
+/// Where a secret is that is no password of a mailbox: in the same places.
+pub use crate::auth::PasswordSource as SecretSource;
 pub use client_settings::{ClientSettings, Expires};
 pub use error::ConfigError;
+pub use oauth::{Grant, OAuth, Preset};
 pub use state::{State, StoreUrl};
 pub use url::{Security, Url};
 
@@ -63,6 +70,11 @@ pub struct Config {
     pub upstreams: Vec<Upstream>,
     /// The mailboxes whose credentials the bridge has; names unique, no two on one mailbox.
     pub accounts: Vec<Account>,
+    /// Where accounts get tokens from; names unique.
+    pub oauth: Vec<OAuth>,
+    /// Where the key is that tokens in the store are sealed with: 32 octets in base64 or hex. `None`: a file of the bridge's own in
+    /// [`State::folder`]; never so where several bridges share a store in which there may be tokens.
+    pub token_key: Option<SecretSource>,
     /// Time-outs and sizes.
     pub limits: Limits,
     /// What is allowed but probably not meant, in sentences for the log.
@@ -150,8 +162,8 @@ pub struct Account {
     pub upstream: String,
     /// The log-in name there, as it is written in the file; [`normalized`](crate::auth::name::normalized) gives what state is kept by.
     pub login: String,
-    /// Where the password is.
-    pub password: PasswordSource,
+    /// What opens it.
+    pub access: Access,
     /// Its rules. [`Rules::on_delete`] is never `None`.
     pub rules: Rules,
     /// How its messages are disposed of.
@@ -162,6 +174,20 @@ pub struct Account {
     pub folder_header: Option<String>,
     /// A folder of the bridge's own into which arrivals are copied and from which they are served.
     pub hold: Option<String>,
+}
+
+/// What opens an account's mailbox.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Access {
+    /// A password, which is there.
+    Password(SecretSource),
+    /// A token.
+    OAuth {
+        /// The [`OAuth::name`] of where it comes from, which is one of [`Config::oauth`].
+        provider: String,
+        /// Whom it is for: the account's log-in, unless a delegate reads a mailbox that is not their own.
+        user: String,
+    },
 }
 
 /// Time-outs and sizes.

@@ -1,7 +1,7 @@
 //! Accounts and rules: what they mean, and what is said about wrong ones.
 
 use super::file::File;
-use super::{Config, ConfigError, Overrides, error, file, validate};
+use super::{Access, Config, ConfigError, Overrides, error, file, validate};
 use crate::auth::PasswordSource;
 use crate::policy::{AfterRetrieve, Archive, Dispose, OnDelete, Retention, Rules, Trash, When};
 
@@ -48,7 +48,10 @@ fn an_account_hides_and_disposes_of_nothing_by_itself() {
 fn a_password_is_in_a_file_in_the_environment_or_among_the_credentials() {
     let source = |keys: &str| {
         let text = format!("{UPSTREAM}[account.info]\nlogin = \"i\"\n{keys}\n");
-        loaded(&text).accounts.remove(0).password
+        match loaded(&text).accounts.remove(0).access {
+            Access::Password(source) => source,
+            other => panic!("{other:?}"),
+        }
     };
     let shown = |keys: &str| source(keys).to_string();
     assert_eq!(shown("password_file = \"p\""), "password_file \"/etc/p\"");

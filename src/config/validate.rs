@@ -12,8 +12,11 @@ use toml::Spanned;
 use super::check::Check;
 use super::error::{ConfigError, Source};
 use super::file::{self, File};
-use super::{Admin, Config, Limits, Listen, ListenTls, Overrides, Tls};
-use super::{state, units, validate_account, validate_upstream};
+use super::secrets::{self, Keys};
+use super::{
+    Access, Account, Admin, Config, Limits, Listen, ListenTls, Overrides, SecretSource, State, Tls,
+};
+use super::{state, units, validate_account, validate_oauth, validate_upstream};
 
 /// RFC 1939 section 3 wants at least 10 minutes.
 const INACTIVITY: Duration = Duration::from_secs(10 * 60);
@@ -59,9 +62,18 @@ pub(super) fn config(
     let admin = admin(&check, file.admin.take(), overrides, &listen)?;
     let limits = limits(&check, &file.limits, &mut warnings)?;
     let state = state::state(&check, &file, overrides)?;
+    let token_key = token_key(&check, &file)?;
     let upstreams = validate_upstream::upstreams(&check, file.upstream, overrides, &mut warnings)?;
-    let accounts =
-        validate_account::accounts(&check, file.account, &upstreams, overrides, &mut warnings)?;
+    let oauth = validate_oauth::providers(&check, file.oauth)?;
+    let accounts = validate_account::accounts(
+        &check,
+        file.account,
+        &upstreams,
+        &oauth,
+        overrides,
+        &mut warnings,
+    )?;
+    token_key_is_shared(&check, token_key.as_ref(), &state, &accounts)?;
     Ok(Config {
         state,
         listen,
@@ -69,9 +81,39 @@ pub(super) fn config(
         admin,
         upstreams,
         accounts,
+        oauth,
+        token_key,
         limits,
         warnings,
     })
+}
+
+fn token_key(check: &Check<'_>, file: &File) -> Result<Option<SecretSource>, ConfigError> {
+    let keys = Keys {
+        prefix: "token_key",
+        file: &file.token_key_file,
+        env: &file.token_key_env,
+        credential: &file.token_key_credential,
+    };
+    secrets::source(check, "the file", "token key", &keys)
+}
+
+/// A bridge cannot open what another one has sealed with a key that it made for itself.
+fn token_key_is_shared(
+    check: &Check<'_>,
+    key: Option<&SecretSource>,
+    state: &State,
+    accounts: &[Account],
+) -> Result<(), ConfigError> {
+    let with_tokens = |account: &&Account| matches!(account.access, Access::OAuth { .. });
+    match accounts.iter().find(with_tokens) {
+        Some(account) if key.is_none() && state.url.is_shared() => Err(check.missing(format!(
+            "[account.{}] has tokens, which are sealed in the state that several bridges may share: say where their common key is with \
+             token_key_file, token_key_env or token_key_credential (32 random octets in base64, such as `openssl rand -base64 32` gives)",
+            account.name
+        ))),
+        _ => Ok(()),
+    }
 }
 
 /// The networks that are on this machine: what is said there passes no cable.

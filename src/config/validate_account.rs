@@ -1,22 +1,24 @@
 //! The accounts of a configuration: what each means, and that no two are on one mailbox.
 
 use std::collections::{BTreeMap, HashMap};
+use std::ops::Range;
 
 use toml::Spanned;
 
 use super::check::Check;
 use super::error::{ConfigError, nearest};
 use super::file;
+use super::secrets::{self, Keys};
 use super::validate_upstream::valid_name;
-use super::{Account, Overrides, Upstream, folders, rules};
-use crate::auth::{PasswordSource, name};
+use super::{Access, Account, Grant, OAuth, Overrides, Upstream, folders, rules};
+use crate::auth::name;
 use crate::policy::OnDelete;
-use crate::secret::SecretFile;
 
 pub(super) fn accounts(
     check: &Check<'_>,
     tables: BTreeMap<String, Spanned<file::Account>>,
     upstreams: &[Upstream],
+    providers: &[OAuth],
     overrides: &Overrides,
     warnings: &mut Vec<String>,
 ) -> Result<Vec<Account>, ConfigError> {
@@ -31,7 +33,7 @@ pub(super) fn accounts(
             );
             return Err(check.error(span, message));
         }
-        let (account, upstream) = account(check, &name, table, upstreams, warnings)?;
+        let (account, upstream) = account(check, &name, table, upstreams, providers, warnings)?;
         let mailbox = (
             upstream.url.host_and_port(),
             name::normalized(&account.login),
@@ -54,6 +56,7 @@ fn account<'a>(
     name: &str,
     table: Spanned<file::Account>,
     upstreams: &'a [Upstream],
+    providers: &[OAuth],
     warnings: &mut Vec<String>,
 ) -> Result<(Account, &'a Upstream), ConfigError> {
     let span = table.span();
@@ -92,14 +95,8 @@ fn account<'a>(
             format!("[account.{name}] needs a login, such as login = \"info@example.com\"");
         return Err(check.error(span, message));
     };
-    let login = check.parsed(login, |text| match text.trim() {
-        "" => Err("the log-in name is empty".to_owned()),
-        text if text.contains(char::is_control) => {
-            Err("there is a control character in the log-in name".to_owned())
-        }
-        text => Ok(text.to_owned()),
-    })?;
-    let password = password(check, &name, &span, &table)?;
+    let login = check.parsed(login, one_name)?;
+    let access = access(check, &name, &login, &span, &table, providers)?;
     let owner = format!("[account.{name}]");
     // How messages are disposed of is a matter of the server, too, Gmail's for one; when, is not.
     let disposal = upstream.dispose.clone();
@@ -111,7 +108,7 @@ fn account<'a>(
         name,
         upstream: upstream.name.clone(),
         login,
-        password,
+        access,
         rules,
         dispose,
         folders: places.folders,
@@ -121,62 +118,73 @@ fn account<'a>(
     Ok((account, upstream))
 }
 
-fn password(
+/// What opens the mailbox.
+fn access(
     check: &Check<'_>,
     name: &str,
-    span: &std::ops::Range<usize>,
+    login: &str,
+    span: &Range<usize>,
     table: &file::Account,
-) -> Result<PasswordSource, ConfigError> {
-    let keys = [
-        &table.password_file,
-        &table.password_env,
-        &table.password_credential,
-    ];
-    match keys {
-        [Some(file), None, None] => Ok(PasswordSource::File(SecretFile::new(check.path(file)?))),
-        [None, Some(variable), None] => check
-            .parsed(variable, variable_name)
-            .map(PasswordSource::Environment),
-        [None, None, Some(credential)] => check
-            .parsed(credential, credential_name)
-            .map(PasswordSource::Credential),
-        [None, None, None] => {
-            let message = format!(
-                "[account.{name}] needs a password: write where it is with password_file, password_env or password_credential"
-            );
-            Err(check.error(span.clone(), message))
+    providers: &[OAuth],
+) -> Result<Access, ConfigError> {
+    let keys = Keys {
+        prefix: "password",
+        file: &table.password_file,
+        env: &table.password_env,
+        credential: &table.password_credential,
+    };
+    let Some(text) = &table.oauth else {
+        if let Some(user) = &table.oauth_user {
+            let message = "oauth_user has no effect without oauth = \"NAME\", which says where tokens come from";
+            return Err(check.error(user.span(), message));
         }
-        [first, second, third] => {
+        let password = secrets::source(check, &format!("[account.{name}]"), "password", &keys)?;
+        return password.map(Access::Password).ok_or_else(|| {
             let message = format!(
-                "[account.{name}] says in two ways where its password is; keep one of password_file, password_env and password_credential"
+                "[account.{name}] needs a password: write where it is with {}; or oauth = \"NAME\" for tokens of [oauth.NAME]",
+                keys.names("or")
             );
-            let last = third.as_ref().or(second.as_ref()).or(first.as_ref());
-            let place = last.map_or_else(|| span.clone(), |text| text.span());
-            Err(check.error(place, message))
-        }
+            check.error(span.clone(), message)
+        });
+    };
+    if let Some(place) = keys.place() {
+        let message =
+            format!("[account.{name}] has both a password and oauth; keep one of the two");
+        return Err(check.error(place, message));
     }
+    let given = text.get_ref();
+    let Some(provider) = providers.iter().find(|one| one.name == *given) else {
+        let known: Vec<&str> = providers.iter().map(|one| one.name.as_str()).collect();
+        let advice = match nearest(given, &known) {
+            Some(nearest) => format!("did you mean \"{nearest}\"?"),
+            None if known.is_empty() => "add that table".to_owned(),
+            None => format!("there are {}", known.join(", ")),
+        };
+        let message = format!("there is no [oauth.{}]; {advice}", given.escape_debug());
+        return Err(check.error(text.span(), message));
+    };
+    let user = match &table.oauth_user {
+        None => login.to_owned(),
+        Some(user) if provider.grant == Grant::ClientCredentials => {
+            let message = format!(
+                "oauth_user has no effect in [account.{name}]: tokens of [oauth.{given}] are the application's own"
+            );
+            return Err(check.error(user.span(), message));
+        }
+        Some(user) => check.parsed(user, one_name)?,
+    };
+    Ok(Access::OAuth {
+        provider: provider.name.clone(),
+        user,
+    })
 }
 
-fn variable_name(text: &str) -> Result<String, String> {
-    let fits = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
-    if text.is_empty() || text.starts_with(|c: char| c.is_ascii_digit()) || !text.bytes().all(fits)
-    {
-        // Not repeated: it may be the password itself.
-        return Err(
-            "this is not the name of an environment variable; write the name, such as \"INFO_PASSWORD\", never the password"
-                .to_owned(),
-        );
+fn one_name(text: &str) -> Result<String, String> {
+    match text.trim() {
+        "" => Err("the log-in name is empty".to_owned()),
+        text if text.contains(char::is_control) => {
+            Err("there is a control character in the log-in name".to_owned())
+        }
+        text => Ok(text.to_owned()),
     }
-    Ok(text.to_owned())
-}
-
-fn credential_name(text: &str) -> Result<String, String> {
-    let fits = |byte: u8| byte.is_ascii_graphic() && byte != b'/';
-    if text.is_empty() || text.starts_with('.') || text.len() > 255 || !text.bytes().all(fits) {
-        return Err(
-            "this is not the name of a credential; write the one that the unit has in LoadCredential=NAME:..., without a path"
-                .to_owned(),
-        );
-    }
-    Ok(text.to_owned())
 }

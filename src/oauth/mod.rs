@@ -2,12 +2,16 @@
 //!
 //! Must not know: IMAP, POP3, where tokens are kept, the clock (lifetimes are given as they were told).
 
+mod address;
+
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::time::Duration;
 
 use crate::secret::Secret;
+
+pub use address::Address;
 
 /// What an authorization server has granted.
 #[derive(Clone, Debug)]

@@ -41,8 +41,8 @@ impl SecretFile {
         let mut content = Zeroizing::new(Vec::with_capacity(MAX_LENGTH + 3));
         File::open(&self.0)
             .and_then(|file| file.take(MAX_LENGTH as u64 + 3).read_to_end(&mut content))
-            .map_err(|error| format!("the password file \"{path}\" cannot be read: {error}"))?;
-        one_line(&content).map_err(|what| format!("the password file \"{path}\" {what}"))
+            .map_err(|error| format!("the file \"{path}\" cannot be read: {error}"))?;
+        one_line(&content).map_err(|what| format!("the file \"{path}\" {what}"))
     }
 
     /// What is allowed and not wise: a sentence where everybody on this machine can read the file. Nothing where it is not there.
@@ -51,7 +51,7 @@ impl SecretFile {
         let mode = std::fs::metadata(&self.0).ok()?.permissions().mode();
         (mode & 0o004 != 0).then(|| {
             format!(
-                "everybody on this machine can read the password file \"{}\"; chmod 600 helps",
+                "everybody on this machine can read the secret in \"{}\"; chmod 600 helps",
                 self.0.display()
             )
         })

@@ -74,7 +74,7 @@ fn keeps_state(url: &str, keys: &Keys) {
     std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o644)).expect("chmod");
     let bridge = office.options().argument("--log").argument("trace").start();
     bridge.wait_for_line("a warning", |line| {
-        line.contains("everybody on this machine can read the password file")
+        line.contains("everybody on this machine can read the secret in")
     });
     let mut desk1 = bridge.pop3().log_in("desk1", &office.password("desk1"));
     assert_eq!(listed(&mut desk1), [1, 3]);
