@@ -35,6 +35,9 @@
 //! | `popbridge_account_pending_disposals` | gauge | account | disposals and flags not done upstream yet |
 //! | `popbridge_account_withheld_messages` | gauge | account | messages that cannot be read and are withheld |
 //! | `popbridge_disposals_total` | counter | outcome | messages that were to be disposed of or flagged |
+//! | `popbridge_token_expiry_timestamp_seconds` | gauge | account | when the account's access token ends |
+//! | `popbridge_token_refreshes_total` | counter | account, outcome | access tokens asked for at an authorization server |
+//! | `popbridge_token_revoked` | gauge | account | 1 where a person has to log in for the account, otherwise 0 |
 //! | `popbridge_unreadable_messages_total` | counter | | times that a message could not be read for the third time or more |
 //!
 //! Label values: `tls` is none, starttls or implicit; `direction` is received or sent, as the bridge sees it; `kind` is line_too_long,
@@ -45,6 +48,7 @@
 mod bodies;
 mod labels;
 mod mailboxes;
+mod tokens;
 mod upstream;
 
 #[cfg(test)]
@@ -61,7 +65,7 @@ use prometheus::{
 use labels::Label;
 pub use labels::{
     BadInput, BodyLookup, CommandOutcome, ConnectOutcome, Direction, DisposalOutcome, IndexLookup,
-    LoginOutcome, SessionTls, UpstreamOutcome,
+    LoginOutcome, SessionTls, TokenRefresh, UpstreamOutcome,
 };
 pub use mailboxes::ClientFigures;
 pub use upstream::{ConnectionGuard, UpstreamMetrics};
@@ -89,6 +93,7 @@ pub struct Metrics {
     index_cache_entries: IntGauge,
     bodies: bodies::Families,
     mailboxes: mailboxes::Families,
+    tokens: tokens::Families,
 }
 
 impl Default for Metrics {
@@ -153,6 +158,7 @@ impl Metrics {
                 .gauge("index_cache_entries", "Folder lists that are known."),
             bodies: bodies::Families::new(&family),
             mailboxes: mailboxes::Families::new(&family),
+            tokens: tokens::Families::new(&family),
             registry: family.registry,
         };
         start_at_zero::<LoginOutcome>(&metrics.logins);

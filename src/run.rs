@@ -15,11 +15,13 @@ use tracing::{info, warn};
 
 use crate::admin::{self, Admin, Readiness};
 use crate::auth::name::normalized;
-use crate::auth::{Router, Verifier};
-use crate::bridge::{Bridge, Configured, Terms, Upstream, clock, told};
-use crate::config::{Access, Config};
+use crate::auth::{Router, TokenKey, Verifier};
+use crate::bridge::tokens::{Keeper, Owner, Tokens};
+use crate::bridge::{Bridge, Configured, Password, Terms, Upstream, clock, told};
+use crate::config::{self, Access, Config};
 use crate::imap::tls::ClientTlsError;
 use crate::metrics::Metrics;
+use crate::oauth::Renew;
 use crate::server::tls::{TlsError, server_config};
 use crate::server::{Server, bind};
 use crate::store::{Purpose, Store, StoreError};
@@ -107,6 +109,7 @@ pub async fn serve(config: &Config) -> Result<(), StartError> {
     if !store.is_shared() {
         // A bridge that was killed in the middle of something has left its mark.
         store.end_all_turns().await?;
+        store.end_all_token_claims().await?;
     }
     let bridge = bridge(config, &metrics, store.clone()).await?;
     let server = Server::bind(&config.listen, Arc::clone(&bridge), tls).await?;
@@ -186,18 +189,29 @@ pub async fn bridge(
         .upstreams()
         .map(|upstream| (upstream.name.as_str(), upstream))
         .collect();
+    let owners = token_owners(config);
+    let keeper = Arc::new(keeper(config, store.clone()));
+    keeper
+        .check(&owners)
+        .await
+        .map_err(|trouble| StartError::Secret(trouble.to_string()))?;
+    let holder = instance();
     let mut configured = Vec::with_capacity(config.accounts.len());
     for account in &config.accounts {
         let Some(upstream) = by_name.get(account.upstream.as_str()) else {
             continue;
         };
         let password = match &account.access {
-            Access::Password(source) => Arc::new(source.clone()),
-            Access::OAuth { provider, .. } => {
-                return Err(StartError::Secret(format!(
-                    "[account.{}] is to be opened with tokens of [oauth.{provider}], which this version cannot do yet",
-                    account.name
-                )));
+            Access::Password(source) => Password::Configured(Arc::new(source.clone())),
+            Access::OAuth { provider, user } => {
+                let renew = renewer(config, provider, user)?;
+                let owner = owners.iter().find(|owner| owner.account == account.name);
+                let Some(owner) = owner.cloned() else {
+                    continue;
+                };
+                let keeper = Arc::clone(&keeper);
+                let tokens = Tokens::new(owner, renew, keeper, holder.clone(), Arc::clone(metrics));
+                Password::Tokens(Arc::new(tokens))
             }
         };
         configured.push(Configured {
@@ -218,7 +232,31 @@ pub async fn bridge(
         Arc::clone(metrics),
         store,
         verifier,
-        instance(),
+        holder,
+    )))
+}
+
+/// What keeps tokens as it is configured.
+pub fn keeper(config: &Config, store: Store) -> Keeper {
+    let key = TokenKey::new(config.token_key.clone(), &config.state.folder);
+    Keeper::new(store, key)
+}
+
+/// Whose tokens there may be: those of all accounts that have no password.
+pub fn token_owners(config: &Config) -> Vec<Owner> {
+    let owner = |account: &config::Account| {
+        let mut upstreams = config.upstreams.iter();
+        let upstream = upstreams.find(|upstream| upstream.name == account.upstream)?;
+        Owner::of(account, upstream)
+    };
+    config.accounts.iter().filter_map(owner).collect()
+}
+
+/// How an account gets new tokens.
+fn renewer(config: &Config, provider: &str, user: &str) -> Result<Arc<dyn Renew>, StartError> {
+    let _ = (config, user);
+    Err(StartError::Secret(format!(
+        "[oauth.{provider}]: this version cannot ask for tokens yet"
     )))
 }
 

@@ -6,10 +6,11 @@ use std::sync::Arc;
 
 use super::Upstream;
 use super::pool::Entrance;
+use super::tokens::{Access, Tokens};
 use super::trouble::Trouble;
 use crate::auth::PasswordSource;
 use crate::config;
-use crate::imap::{Connection, Credentials, Nature, Proof};
+use crate::imap::{Connection, Credentials, Error, Nature, Proof};
 use crate::policy::{DisposeRule, Rules};
 use crate::store::MailboxId;
 
@@ -73,13 +74,15 @@ impl Terms {
     }
 }
 
-/// Where the password comes from.
+/// Where the password comes from, or what stands for it.
 #[derive(Clone)]
-pub(super) enum Password {
+pub enum Password {
     /// The POP3 client presented it, or a token.
     Presented(Proof),
     /// The configuration says where it is; read anew for each connection, as it may be changed there.
     Configured(Arc<PasswordSource>),
+    /// The bridge has tokens for the account.
+    Tokens(Arc<Tokens>),
 }
 
 /// See the module.
@@ -109,7 +112,17 @@ impl Account {
 
     /// Whether the bridge can get in whenever it likes.
     pub(super) fn is_configured(&self) -> bool {
-        matches!(self.password, Password::Configured(_))
+        self.password.is_configured()
+    }
+}
+
+impl Password {
+    /// Whether the bridge has it, and not only the client that is there.
+    pub(super) fn is_configured(&self) -> bool {
+        match self {
+            Self::Presented(_) => false,
+            Self::Configured(_) | Self::Tokens(_) => true,
+        }
     }
 }
 
@@ -126,17 +139,52 @@ pub(super) async fn open(entrance: Entrance<'_>) -> Result<Box<Connection>, Trou
             let read = source.read();
             Proof::Password(read.map_err(|error| Trouble::Password(error.to_string()))?)
         }
+        Password::Tokens(tokens) => return open_with_token(upstream, login, tokens).await,
     };
+    let opened = log_in(upstream, login, proof).await;
+    opened.map_err(|error| of_log_in(error, password.is_configured()))
+}
+
+/// The same with a token. One that the upstream refuses although it should be good is replaced once.
+async fn open_with_token(
+    upstream: &Upstream,
+    login: &str,
+    tokens: &Arc<Tokens>,
+) -> Result<Box<Connection>, Trouble> {
+    let access = tokens.access().await?;
+    let refused = match log_in_with(upstream, login, &access).await {
+        Err(error) if error.nature() == Nature::Credentials => error,
+        opened => return opened.map_err(|error| of_log_in(error, true)),
+    };
+    let Some(access) = tokens.instead(access.version).await? else {
+        return Err(Trouble::Account(refused));
+    };
+    let opened = log_in_with(upstream, login, &access).await;
+    opened.map_err(|error| of_log_in(error, true))
+}
+
+async fn log_in_with(
+    upstream: &Upstream,
+    login: &str,
+    access: &Access,
+) -> Result<Box<Connection>, Error> {
+    let mut connection = log_in(upstream, login, Proof::Token(access.token.clone())).await?;
+    // Upstreams end connections whose token has ended; others do not, and should.
+    connection.retire_at(access.good_until.into_std());
+    Ok(connection)
+}
+
+async fn log_in(upstream: &Upstream, login: &str, proof: Proof) -> Result<Box<Connection>, Error> {
     let credentials = Credentials {
         user: login.to_owned(),
         proof,
     };
-    let opened = upstream.endpoint.open(&credentials).await;
-    opened.map(Box::new).map_err(|error| {
-        let configured = matches!(password, Password::Configured(_));
-        match error.nature() {
-            Nature::Credentials if configured => Trouble::Account(error),
-            _ => Trouble::Upstream(error),
-        }
-    })
+    upstream.endpoint.open(&credentials).await.map(Box::new)
+}
+
+fn of_log_in(error: Error, is_configured: bool) -> Trouble {
+    match error.nature() {
+        Nature::Credentials if is_configured => Trouble::Account(error),
+        _ => Trouble::Upstream(error),
+    }
 }

@@ -137,7 +137,9 @@ impl Accounts {
                 }
             };
             let listed = in_time("list the mailbox", this.refresh(&account, begin)).await;
-            if let Err(trouble) = &listed {
+            if let Err(trouble) = &listed
+                && !trouble.is_logged()
+            {
                 warn!(upstream = account.upstream.name, %trouble, "listing failed");
             }
             if let Some(lead) = lead {

@@ -256,7 +256,7 @@ impl Bridge {
             terms: Arc::clone(&configured.terms),
             mailbox,
             login: configured.login.clone(),
-            password: Password::Configured(Arc::clone(&configured.password)),
+            password: configured.password.clone(),
         })
     }
 }

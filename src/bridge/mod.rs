@@ -31,6 +31,7 @@ mod standing;
 mod sweeper;
 mod sweeps;
 mod tend;
+pub mod tokens;
 mod trouble;
 mod unacknowledged;
 mod upstream;
@@ -39,7 +40,7 @@ mod visitor;
 mod watch;
 mod wire;
 
-pub use account::Terms;
+pub use account::{Password, Terms};
 pub use session::serve;
 pub use standing::Standing;
 pub use tend::Swept;
@@ -55,8 +56,9 @@ use accounts::Accounts;
 use locks::Locks;
 use pool::Pool;
 use sweeper::LastSeen;
+use tokens::Watched;
 
-use crate::auth::{PasswordSource, Router, Verifier};
+use crate::auth::{Router, Verifier};
 use crate::config::Limits;
 use crate::metrics::Metrics;
 use crate::store::Store;
@@ -68,6 +70,7 @@ pub struct Bridge {
     accounts: Arc<Accounts>,
     locks: Arc<Locks>,
     last_seen: LastSeen,
+    tokens: Watched,
     verifier: Verifier,
     metrics: Arc<Metrics>,
     limits: Limits,
@@ -83,8 +86,8 @@ pub struct Configured {
     pub login: String,
     /// The same as state is kept by it.
     pub normalized: String,
-    /// Where its password is.
-    pub password: Arc<PasswordSource>,
+    /// What opens it.
+    pub password: Password,
     /// Its rules.
     pub terms: Arc<Terms>,
 }
@@ -112,6 +115,11 @@ impl Bridge {
             holder.clone(),
             Arc::clone(&metrics),
         );
+        let tokens = configured.iter().filter_map(|one| match &one.password {
+            Password::Tokens(tokens) => Some(Arc::clone(tokens)),
+            Password::Presented(_) | Password::Configured(_) => None,
+        });
+        let tokens = Watched::new(tokens.collect());
         let configured = configured.into_iter().map(|one| (one.name.clone(), one));
         Self {
             router,
@@ -119,6 +127,7 @@ impl Bridge {
             accounts: Arc::new(accounts),
             locks: Arc::new(Locks::new(store, holder)),
             last_seen: LastSeen::default(),
+            tokens,
             verifier,
             metrics,
             limits,

@@ -212,7 +212,7 @@ impl Pool {
     /// What connections are kept by.
     pub(super) fn credential(&self, entrance: Entrance<'_>) -> Credential {
         match entrance.password {
-            Password::Configured(_) => Credential::Configured,
+            Password::Configured(_) | Password::Tokens(_) => Credential::Configured,
             Password::Presented(proof) => Credential::Presented(self.sealed(entrance, proof)),
         }
     }

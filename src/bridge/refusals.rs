@@ -5,6 +5,7 @@
 //! Must not know: sockets, sessions.
 
 use super::enter::Barred;
+use super::tokens::TokenTrouble;
 use super::trouble::Trouble;
 use crate::imap::{Error, Nature};
 use crate::pop3::{Code, Refusal};
@@ -40,9 +41,32 @@ pub(super) fn of(trouble: &Trouble) -> Refusal {
             Code::SysTemp,
             "The bridge cannot reach its own records; try again later.",
         ),
+        Trouble::Token(trouble) => of_token(trouble),
         Trouble::Password(_) | Trouble::Account(_) | Trouble::NoGmMsgid | Trouble::Settings(_) => {
             permanent()
         }
+    }
+}
+
+fn of_token(trouble: &TokenTrouble) -> Refusal {
+    match trouble {
+        TokenTrouble::Later(_) => refusal(
+            Code::SysTemp,
+            "The mailbox's authorization server gives no access at the moment; try again later.",
+        ),
+        TokenTrouble::Misconfigured(_) => refusal(
+            Code::SysPerm,
+            "The mailbox's authorization server refuses this bridge; ask its operator.",
+        ),
+        // The account's name is the operator's word for a mailbox that this client may read.
+        TokenTrouble::Missing { account }
+        | TokenTrouble::Revoked { account, .. }
+        | TokenTrouble::Sealed { account, .. } => Refusal::new(
+            Code::SysPerm,
+            format!(
+                "The access to this mailbox has ended; the operator of this bridge renews it with: popbridge oauth login {account}"
+            ),
+        ),
     }
 }
 

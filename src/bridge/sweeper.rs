@@ -24,6 +24,8 @@ use crate::store::{ClientId, KEPT_FOR, MailboxId};
 const BEAT: Duration = Duration::from_secs(10);
 /// How often old things are forgotten.
 const PRUNE: Duration = Duration::from_secs(24 * 60 * 60);
+/// How often tokens are looked at, in memory.
+const TOKENS: Duration = Duration::from_secs(1);
 /// In seconds.
 const DAY: i64 = 24 * 60 * 60;
 
@@ -50,7 +52,8 @@ impl Bridge {
         let mut beat = interval(BEAT);
         let mut sweep = interval(self.limits.sweep_interval);
         let mut prune = interval(PRUNE);
-        for ticks in [&mut beat, &mut sweep, &mut prune] {
+        let mut tokens = interval(TOKENS);
+        for ticks in [&mut beat, &mut sweep, &mut prune, &mut tokens] {
             ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         }
         let mut sweeps = Sweeps::default();
@@ -67,6 +70,7 @@ impl Bridge {
                 _ = prune.tick() => {
                     tokio::spawn(Arc::clone(&self).prune());
                 }
+                _ = tokens.tick() => self.tokens.look(),
                 _ = sweep.tick() => self.begin_sweeps(&mut sweeps),
             }
         }

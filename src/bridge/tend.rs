@@ -77,7 +77,9 @@ impl Accounts {
             let work = Box::pin(this.tend_now(&account, care));
             let tended = in_time("look after the mailbox", work);
             let tended = tended.await;
-            if let Err(trouble) = &tended {
+            if let Err(trouble) = &tended
+                && !trouble.is_logged()
+            {
                 let upstream = &account.upstream.name;
                 warn!(upstream, %trouble, "the mailbox could not be looked after; it will be tried again");
             }

@@ -4,6 +4,7 @@
 
 use std::fmt;
 
+use super::tokens::TokenTrouble;
 use crate::imap;
 use crate::store::StoreError;
 
@@ -16,6 +17,8 @@ pub enum Trouble {
     Store(StoreError),
     /// The password of a configured account cannot be had.
     Password(String),
+    /// A configured account has no token.
+    Token(TokenTrouble),
     /// The upstream does not accept what is configured for an account. The POP3 client has nothing to do with it.
     Account(imap::Error),
     /// The unique-ids need X-GM-MSGID and the upstream gives none.
@@ -28,6 +31,11 @@ impl Trouble {
     /// Whether a connection was lost that another one could replace.
     pub(super) fn is_lost_connection(&self) -> bool {
         matches!(self, Self::Upstream(error) if error.is_lost_connection())
+    }
+
+    /// Whether it was logged where it arose, once for all whom it stops.
+    pub(super) fn is_logged(&self) -> bool {
+        matches!(self, Self::Token(_))
     }
 
     /// Whether the trouble is in what the upstream said rather than in its being there.
@@ -45,6 +53,7 @@ impl fmt::Display for Trouble {
             Self::Upstream(error) => error.fmt(f),
             Self::Store(error) => write!(f, "the state: {error}"),
             Self::Password(words) => write!(f, "the account's password: {words}"),
+            Self::Token(trouble) => write!(f, "the account's token: {trouble}"),
             Self::Account(error) => {
                 write!(
                     f,

@@ -39,7 +39,9 @@ impl Bridge {
                 );
                 return;
             }
-            warn!(account = name, %trouble, ?pause, "the mailbox is not watched; it will be tried again");
+            if !trouble.is_logged() {
+                warn!(account = name, %trouble, ?pause, "the mailbox is not watched; it will be tried again");
+            }
             sleep(pause).await;
             pause = (pause * 2).min(LONGEST_PAUSE);
         }

@@ -44,6 +44,8 @@ pub struct Connection {
     has_news: bool,
     /// Folders that were found on this connection: what they were looked for as, and their names.
     found: Vec<(String, String)>,
+    /// After that it is not used for anything new.
+    retires: Option<Instant>,
     /// Counts the connection while it lives.
     _open: Box<dyn Send>,
 }
@@ -79,6 +81,7 @@ impl Connection {
             in_step: None,
             has_news: false,
             found: Vec::new(),
+            retires: None,
             _open: open,
         }
     }
@@ -112,6 +115,16 @@ impl Connection {
     /// The connection will not be used for a while: it keeps no more memory than it needs.
     pub fn rest(&mut self) {
         self.transport().rest();
+    }
+
+    /// After this time the connection is not used for anything new: what it was opened with ends then.
+    pub fn retire_at(&mut self, time: Instant) {
+        self.retires = Some(time);
+    }
+
+    /// Whether its time is over; what is under way goes on.
+    pub fn is_retired(&self) -> bool {
+        self.retires.is_some_and(|time| time <= Instant::now())
     }
 
     /// Whether the connection may be used for another command.

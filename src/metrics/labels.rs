@@ -158,3 +158,21 @@ label! {
         Cancelled = "cancelled",
     }
 }
+
+label! {
+    /// What became of a refresh of an account's tokens.
+    TokenRefresh {
+        /// There are new ones, and they are kept.
+        Ok = "ok",
+        /// The authorization server gave none; it is asked again.
+        Failed = "failed",
+        /// It does not accept what is configured.
+        Misconfigured = "misconfigured",
+        /// A person has to log in.
+        Revoked = "revoked",
+        /// Others were there meanwhile.
+        Superseded = "superseded",
+        /// The store was in trouble.
+        NotKept = "not_kept",
+    }
+}

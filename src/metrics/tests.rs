@@ -28,6 +28,8 @@ fn used() -> (Metrics, SessionGuard, ConnectionGuard) {
     metrics.body_cache(5_000, 3);
     metrics.disposals(DisposalOutcome::Done, 3);
     metrics.unreadable_message();
+    metrics.token("info", 1_700_000_000, false);
+    metrics.token_refresh("info", TokenRefresh::Ok);
     metrics.account("info", 1, 2, &[("desk1".to_owned(), FIGURES)]);
     let upstream = metrics.upstream("office");
     upstream.connect(ConnectOutcome::Ok);
@@ -83,7 +85,7 @@ fn every_metric_has_a_help_text_that_is_a_sentence() {
     let names = lines_starting(&text, "# TYPE ");
     let helps = lines_starting(&text, "# HELP ");
     assert_eq!(names.len(), helps.len());
-    assert_eq!(names.len(), 30);
+    assert_eq!(names.len(), 33);
     for help in helps {
         let (_, help) = help.split_once(' ').unwrap();
         assert!(help.len() > 10 && (help.ends_with('.')), "{help}");

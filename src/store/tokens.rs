@@ -110,6 +110,7 @@ struct Claim {
     holder: String,
     version: i64,
     seconds: i64,
+    at_once: bool,
     engine: Engine,
 }
 
@@ -145,7 +146,8 @@ impl Store {
     }
 
     /// The right to refresh the tokens, for so many seconds: one at a time has it. `None` where another has it, where they have another
-    /// `version` by now than the caller knows (0: none yet), or where the time to ask again has not come.
+    /// `version` by now than the caller knows (0: none yet), or where the time to ask again has not come
+    /// and it is not to be `at_once`.
     ///
     /// # Errors
     /// [`StoreError::NoSuch`] if there is no such mailbox, and others.
@@ -155,12 +157,14 @@ impl Store {
         holder: &str,
         version: i64,
         seconds: i64,
+        at_once: bool,
     ) -> Result<Option<StoredToken>, StoreError> {
         let claim = Claim {
             id: id.clone(),
             holder: holder.to_owned(),
             version,
             seconds,
+            at_once,
             engine: self.0.engine,
         };
         self.write_to(Vec::new(), claim, |claim, conn| Box::pin(take(claim, conn)))
@@ -303,7 +307,8 @@ fn token_of(row: &AnyRow) -> Result<StoredToken, Failure> {
 async fn take(claim: &Claim, conn: &mut Conn) -> Result<Option<StoredToken>, Failure> {
     make(&claim.id, conn).await?;
     let statement = "UPDATE token SET holder = $3, claimed_until = {now} + $4 \
-                     WHERE mailbox_id = $1 AND provider = $2 AND version = $5 AND claimed_until <= {now} AND retry_at <= {now} \
+                     WHERE mailbox_id = $1 AND provider = $2 AND version = $5 AND claimed_until <= {now} \
+                     AND (retry_at <= {now} OR $6 = 1) \
                      RETURNING {row}";
     let row = sqlx::query(timed(statement, claim.engine))
         .bind(claim.id.mailbox.0)
@@ -311,6 +316,7 @@ async fn take(claim: &Claim, conn: &mut Conn) -> Result<Option<StoredToken>, Fai
         .bind(claim.holder.clone())
         .bind(claim.seconds)
         .bind(claim.version)
+        .bind(i64::from(claim.at_once))
         .fetch_optional(&mut *conn)
         .await?;
     row.map(|row| token_of(&row)).transpose()

@@ -209,9 +209,12 @@ impl Shelf {
         }
     }
 
-    /// The connection that was used last, of those that have the folder open if there are any.
+    /// The connection that was used last, of those that have the folder open if there are any. Those whose time is over are closed.
     fn pick(&self, credential: Credential, folder: Option<&str>) -> Option<Idle> {
         let mut stock = self.stock();
+        for over in stock.retired() {
+            tokio::spawn(over.connection.logout().in_current_span());
+        }
         let is_mine = |idle: &Idle| idle.credential == credential;
         let has_it_open = |idle: &Idle| {
             let open = idle.connection.selected().map(|(name, _)| name);
@@ -244,9 +247,12 @@ impl Shelf {
         (full && !stock.idle.is_empty()).then(|| stock.idle.remove(0).connection)
     }
 
-    /// Takes out what was not used for so long; of several that the same credential has opened all but the last earlier.
+    /// Takes out what was not used for so long or is over; of several that the same credential has opened all but the last earlier.
     pub(super) fn superfluous(&self, idle: Duration) -> impl Iterator<Item = Box<Connection>> {
-        let over = self.stock().superfluous(idle);
+        let mut stock = self.stock();
+        let mut over = stock.retired();
+        over.append(&mut stock.superfluous(idle));
+        drop(stock);
         over.into_iter().map(|idle| idle.connection)
     }
 
@@ -268,6 +274,12 @@ impl Shelf {
 }
 
 impl Stock {
+    /// Takes out those whose time is over.
+    fn retired(&mut self) -> Vec<Idle> {
+        let is_over = |idle: &mut Idle| idle.connection.is_retired();
+        self.idle.extract_if(.., is_over).collect()
+    }
+
     /// Takes out what was not used for so long; of several that the same credential has opened all but the last earlier.
     fn superfluous(&mut self, idle: Duration) -> Vec<Idle> {
         let mut over = Vec::new();
@@ -303,7 +315,7 @@ impl Lease {
     /// Keeps the connection for whoever comes next, if it can be used again and if it `keeps` at all or there are sessions.
     pub(super) fn give_back(self, keeps: bool) {
         let is_kept = keeps || self.seat.shelf.stock().visits > 0;
-        if !is_kept || !self.is_clean() {
+        if !is_kept || !self.is_clean() || self.connection.is_retired() {
             self.close();
             return;
         }

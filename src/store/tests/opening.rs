@@ -3,13 +3,11 @@
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use sqlx::Connection;
-
 use super::on_both_engines;
 use super::support::postgres::Postgres;
 use super::support::{NOW, Place, Scene, first_listing, new_client, set};
 use crate::store::migrate::KNOWN;
-use crate::store::sql::{Conn, execute};
+use crate::store::sql::execute;
 use crate::store::{Purpose, Quit, Store, StoreError};
 
 on_both_engines!(
@@ -20,16 +18,6 @@ on_both_engines!(
     many_that_open_a_new_store_at_once_make_it_once,
     a_closed_store_says_so,
 );
-
-/// Straight to the database, past the store.
-pub(super) async fn sql(place: &Place, statement: &str) {
-    sqlx::any::install_default_drivers();
-    let url = place.url.replace("sqlite:/", "sqlite:///");
-    let mut conn = Conn::connect(&url).await.unwrap();
-    let statement = sqlx::AssertSqlSafe(statement.to_owned());
-    sqlx::raw_sql(statement).execute(&mut conn).await.unwrap();
-    conn.close().await.unwrap();
-}
 
 fn mode(path: &Path) -> u32 {
     path.metadata().unwrap().permissions().mode() & 0o777
@@ -49,11 +37,9 @@ async fn the_secret_key_is_made_once(place: Place) {
 
 async fn a_newer_schema_is_refused_and_not_touched(place: Place) {
     place.open().await.close().await;
-    sql(
-        &place,
-        "UPDATE schema_version SET version = version + 1000; DROP TABLE trouble",
-    )
-    .await;
+    place
+        .sql("UPDATE schema_version SET version = 1000; DROP TABLE trouble")
+        .await;
     let refused = Store::open(&place.url, Purpose::Command).await.unwrap_err();
     assert_eq!(
         refused,
@@ -63,7 +49,7 @@ async fn a_newer_schema_is_refused_and_not_touched(place: Place) {
         }
     );
     let known = format!("UPDATE schema_version SET version = {KNOWN}");
-    sql(&place, &known).await;
+    place.sql(&known).await;
     let store = place.open().await;
     let mailbox = store.mailbox("up", "me", NOW).await.unwrap();
     assert!(
@@ -82,8 +68,7 @@ async fn an_older_schema_is_brought_up_to_date_with_what_is_in_it(place: Place) 
     assert_eq!(before.found_below, None);
     store.close().await;
     drop(store);
-    sql(
-        &place,
+    place.sql(
         "ALTER TABLE client DROP COLUMN found_below; ALTER TABLE message DROP COLUMN email_id; DROP TABLE token; UPDATE schema_version SET version = 1",
     )
     .await;

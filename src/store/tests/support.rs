@@ -12,10 +12,12 @@ pub mod tree;
 
 use crate::maildrop::{Delta, Format, Moved, NewMessage, Seq, SeqSet, Uid, UidValidity};
 use crate::policy::Action;
+use crate::store::sql::Conn;
 use crate::store::{
     Client, FolderRow, Lease, Mailbox, NewClient, NewIntent, Purpose, Quit, Role, Store,
 };
 use postgres::Postgres;
+use sqlx::Connection;
 
 /// Some day; tests count from here.
 pub const NOW: i64 = 1_800_000_000;
@@ -42,8 +44,31 @@ impl Place {
         }
     }
 
+    /// Straight to the database, past the store.
+    pub async fn sql(&self, statement: &str) {
+        sqlx::any::install_default_drivers();
+        let url = self.url.replace("sqlite:/", "sqlite:///");
+        let mut conn = Conn::connect(&url).await.unwrap();
+        let statement = sqlx::AssertSqlSafe(statement.to_owned());
+        sqlx::raw_sql(statement).execute(&mut conn).await.unwrap();
+        conn.close().await.unwrap();
+    }
+
+    /// The database's clock goes on, as far as tokens go: everything there was so many seconds earlier.
+    pub async fn tokens_later(&self, seconds: i64) {
+        let columns = ["refreshed_at", "expires_at", "retry_at", "claimed_until"];
+        let set = columns.map(|column| format!("{column} = {column} - {seconds}"));
+        self.sql(&format!("UPDATE token SET {}", set.join(", ")))
+            .await;
+    }
+
     pub async fn open(&self) -> Store {
         Store::open(&self.url, Purpose::Serve).await.unwrap()
+    }
+
+    /// Beside whoever serves.
+    pub async fn open_as_command(&self) -> Store {
+        Store::open(&self.url, Purpose::Command).await.unwrap()
     }
 
     /// What a bridge has that was started anew.

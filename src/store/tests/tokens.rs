@@ -1,7 +1,6 @@
 //! Tokens: who may refresh them, and what is kept of it.
 
 use super::on_both_engines;
-use super::opening::sql;
 use super::support::{Place, Scene};
 use crate::store::{
     MailboxId, NewToken, Store, StoreError, StoredToken, TokenFailure, TokenId, TokenState,
@@ -53,11 +52,8 @@ impl Tokens {
         Self { place, store, id }
     }
 
-    /// The database's clock goes on: everything in it was so many seconds earlier.
     async fn later(&self, seconds: i64) {
-        let columns = ["refreshed_at", "expires_at", "retry_at", "claimed_until"];
-        let set = columns.map(|column| format!("{column} = {column} - {seconds}"));
-        sql(&self.place, &format!("UPDATE token SET {}", set.join(", "))).await;
+        self.place.tokens_later(seconds).await;
     }
 
     async fn now(&self) -> StoredToken {
@@ -65,7 +61,10 @@ impl Tokens {
     }
 
     async fn claim(&self, holder: &str, version: i64) -> bool {
-        let claimed = self.store.claim_token(&self.id, holder, version, 60).await;
+        let claimed = self
+            .store
+            .claim_token(&self.id, holder, version, 60, false)
+            .await;
         claimed.unwrap().is_some()
     }
 
@@ -124,7 +123,11 @@ async fn one_at_a_time_may_refresh(place: Place) {
 async fn refreshed_tokens_survive_a_restart(place: Place) {
     let Tokens { place, store, id } = Tokens::new(place).await;
     store.replace_token(&id, &new("one")).await.unwrap();
-    store.claim_token(&id, "a", 1, 60).await.unwrap().unwrap();
+    store
+        .claim_token(&id, "a", 1, 60, false)
+        .await
+        .unwrap()
+        .unwrap();
     let kept = store.keep_token(&id, "a", 1, &new("two"), true).await;
     assert_eq!(kept.unwrap(), Some(2));
     let store = place.reopen(store).await;
@@ -176,6 +179,12 @@ async fn a_refresh_that_failed_is_not_tried_again_before_its_time(place: Place) 
         it.later(121).await;
     }
     assert!(it.claim("b", 1).await);
+    assert!(
+        it.fail("b", 1, failure(TokenState::Misconfigured, 120))
+            .await
+    );
+    let at_once = it.store.claim_token(&it.id, "b", 1, 60, true).await;
+    assert!(at_once.unwrap().is_some());
     assert_eq!(it.keep("b", 1, "two", false).await, Some(2));
     let now = it.now().await;
     assert_eq!((now.state, now.attempts), (TokenState::Good, 0));
@@ -227,6 +236,6 @@ async fn tokens_are_a_mailboxs_and_a_providers(place: Place) {
         mailbox: MailboxId(4711),
         ..it.id
     };
-    let refused = it.store.claim_token(&nowhere, "a", 0, 60).await;
+    let refused = it.store.claim_token(&nowhere, "a", 0, 60, false).await;
     assert_eq!(refused, Err(StoreError::NoSuch("mailbox 4711".to_owned())));
 }

@@ -1,0 +1,266 @@
+//! How a token is found: in the store, where another instance or a person's log-in may have put it, or at the authorization server.
+//!
+//! Must not know: who wants it.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+use tracing::{error, info, warn};
+
+use super::super::clock;
+use super::super::trouble::Trouble;
+use super::keeper::Kept;
+use super::memory::{Held, Unkept};
+use super::{Access, INSTEAD, TokenTrouble, Tokens, Want};
+use crate::secret::Secret;
+use crate::store::{NewToken, StoredToken, TokenId, TokenState};
+
+/// So long another instance is waited for that asks the authorization server: a little longer than that may take.
+const PATIENCE: Duration = Duration::from_secs(50);
+/// The first pause between two looks at the store meanwhile; each further one is twice as long.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+/// Where something is wrong, the background looks again after so many seconds: a person may have logged in.
+const TROUBLE_LOOK: i64 = 10;
+
+/// What is to be done with what is kept.
+enum Verdict {
+    Use(Access),
+    Refresh(Due),
+}
+
+/// A refresh that is to be tried.
+pub(super) struct Due {
+    /// Of what is kept now; 0: nothing.
+    pub(super) version: i64,
+    /// What is shown for it.
+    pub(super) shown: Option<Secret>,
+    /// A token that is good for the time being.
+    meanwhile: Option<Access>,
+    /// Whether the time to ask again is not waited for.
+    pub(super) at_once: bool,
+}
+
+impl Tokens {
+    pub(super) async fn find(&self, want: Want) -> Result<Access, Trouble> {
+        let id = self.keeper.id(&self.owner).await?;
+        self.keep_late(&id).await?;
+        let begun = Instant::now();
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let kept = self.keeper.store.token(&id).await?;
+            let due = match self.judge(kept.as_ref(), want)? {
+                Verdict::Use(access) => return Ok(access),
+                Verdict::Refresh(due) => due,
+            };
+            match (self.refresh(&id, &due).await, due.meanwhile) {
+                (Ok(Some(access)), _) | (Ok(None) | Err(_), Some(access)) => return Ok(access),
+                (Err(trouble), None) => return Err(trouble),
+                // Others are at it, or were quicker.
+                (Ok(None), None) => {}
+            }
+            if begun.elapsed() >= PATIENCE {
+                let words = "another instance has asked for one and has none yet";
+                return Err(TokenTrouble::Later(words.to_owned()).into());
+            }
+            sleep(pause).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    fn judge(&self, kept: Option<&StoredToken>, want: Want) -> Result<Verdict, Trouble> {
+        let opened = kept.map(|kept| self.keeper.open(&self.owner, kept));
+        let opened = opened.transpose()?.flatten();
+        let opened = opened.filter(|opened| opened.is_for(&self.owner));
+        let usable = match (kept, &opened) {
+            (Some(kept), Some(opened)) if self.is_usable(kept, want) => {
+                Some(self.hold(kept, opened))
+            }
+            _ => None,
+        };
+        let shown = opened.and_then(|opened| opened.refresh);
+        let lacks_refresh = self.renew.needs_refresh_token() && shown.is_none();
+        let state = kept.map_or(TokenState::Good, |kept| kept.state);
+        let is_early = kept.is_some_and(|kept| kept.retry_in > 0);
+        // What was wrong with the configuration may be mended by now, as this process has read it anew.
+        let at_once = state == TokenState::Misconfigured && self.asks_first();
+        let may_ask = !lacks_refresh && state != TokenState::Revoked && (!is_early || at_once);
+        if let Some(access) = usable {
+            let ends_soon = kept.is_some_and(|kept| kept.good_for <= self.ahead(kept.lifetime));
+            if want != Want::Ahead || !ends_soon || !may_ask {
+                return Ok(Verdict::Use(access));
+            }
+            return Ok(Verdict::Refresh(Due {
+                version: access.version,
+                shown,
+                meanwhile: Some(access),
+                at_once,
+            }));
+        }
+        let account = self.owner.account.clone();
+        let why = || {
+            kept.and_then(|kept| kept.last_error.clone())
+                .unwrap_or_default()
+        };
+        Err(match state {
+            TokenState::Revoked => TokenTrouble::Revoked {
+                account,
+                why: why(),
+            },
+            _ if lacks_refresh => TokenTrouble::Missing { account },
+            _ if may_ask => {
+                return Ok(Verdict::Refresh(Due {
+                    version: kept.map_or(0, |kept| kept.version),
+                    shown,
+                    meanwhile: None,
+                    at_once,
+                }));
+            }
+            TokenState::Misconfigured => TokenTrouble::Misconfigured(why()),
+            TokenState::Good | TokenState::Failing => TokenTrouble::Later(why()),
+        }
+        .into())
+    }
+
+    /// Whether a kept token can be shown to the upstream.
+    fn is_usable(&self, kept: &StoredToken, want: Want) -> bool {
+        let is_refused = match (want, self.memory().instead) {
+            (Want::Instead(refused), _) if kept.version <= refused => true,
+            (_, Some((refused, at))) => {
+                kept.version == refused
+                    && (at.elapsed() < INSTEAD || kept.state == TokenState::Revoked)
+            }
+            _ => false,
+        };
+        kept.good_for > margin(kept.lifetime) && !is_refused
+    }
+
+    /// Remembers a token that is good.
+    pub(super) fn hold(&self, kept: &StoredToken, opened: &Kept) -> Access {
+        let now = clock::now();
+        let seconds = u64::try_from(kept.good_for).unwrap_or_default();
+        let access = Access {
+            token: opened.access.clone(),
+            version: kept.version,
+            good_until: Instant::now() + Duration::from_secs(seconds.min(1 << 31)),
+        };
+        let look_in = match kept.state {
+            TokenState::Good => kept.good_for - self.ahead(kept.lifetime),
+            TokenState::Revoked => TROUBLE_LOOK,
+            TokenState::Failing | TokenState::Misconfigured => kept.retry_in,
+        };
+        let mut memory = self.memory();
+        memory.look_at = now + look_in.max(1);
+        memory.told = None;
+        memory.held = Some(Held {
+            access: access.clone(),
+            until: now + kept.good_for - margin(kept.lifetime),
+        });
+        drop(memory);
+        if kept.state == TokenState::Good {
+            self.say_good();
+        } else if kept.state == TokenState::Revoked {
+            self.say(&TokenTrouble::Revoked {
+                account: self.owner.account.clone(),
+                why: kept.last_error.clone().unwrap_or_default(),
+            });
+        }
+        let account = &self.owner.account;
+        self.metrics.token(
+            account,
+            now + kept.good_for,
+            kept.state == TokenState::Revoked,
+        );
+        access
+    }
+
+    /// Remembers what came of a flight.
+    pub(super) fn note(&self, outcome: &Result<Access, Trouble>) {
+        let Err(trouble) = outcome else { return };
+        {
+            let mut memory = self.memory();
+            memory.told = Some((trouble.clone(), Instant::now()));
+            memory.look_at = clock::now() + TROUBLE_LOOK;
+            // It ended, or the upstream does not take it.
+            memory.held = None;
+        }
+        match trouble {
+            Trouble::Token(trouble) => self.say(trouble),
+            other => {
+                warn!(account = self.owner.account, trouble = %other, "no token for the account")
+            }
+        }
+    }
+
+    /// Logs trouble once for as long as it lasts.
+    pub(super) fn say(&self, trouble: &TokenTrouble) {
+        let account = &self.owner.account;
+        if trouble.needs_a_person().is_some() {
+            self.metrics.token_revoked(account);
+        }
+        let was = self.memory().logged.replace(trouble.clone());
+        if was.as_ref() == Some(trouble) {
+            return;
+        }
+        match trouble {
+            TokenTrouble::Later(_) => {
+                warn!(account, %trouble, "no new token; it will be tried again")
+            }
+            TokenTrouble::Missing { .. } => warn!(account, "{trouble}"),
+            TokenTrouble::Revoked { .. }
+            | TokenTrouble::Misconfigured(_)
+            | TokenTrouble::Sealed { .. } => error!(account, "{trouble}"),
+        }
+    }
+
+    fn say_good(&self) {
+        if self.memory().logged.take().is_some() {
+            info!(
+                account = self.owner.account,
+                "the account has a good token again"
+            );
+        }
+    }
+
+    fn asks_first(&self) -> bool {
+        !self.memory().has_asked
+    }
+
+    /// Keeps what could not be kept when it was got.
+    async fn keep_late(&self, id: &TokenId) -> Result<(), Trouble> {
+        let late = {
+            let memory = self.memory();
+            memory.unkept.as_ref().map(|unkept| {
+                let gone = i64::try_from(unkept.since.elapsed().as_secs()).unwrap_or(i64::MAX / 4);
+                let new = NewToken {
+                    sealed: unkept.new.sealed.clone(),
+                    lifetime: (unkept.new.lifetime - gone).max(0),
+                };
+                (unkept.version, new)
+            })
+        };
+        let Some((version, new)) = late else {
+            return Ok(());
+        };
+        let store = &self.keeper.store;
+        // Whether it was kept, or others are there by now, it is not needed any more.
+        store
+            .keep_token(id, &self.holder, version, &new, true)
+            .await?;
+        self.memory().unkept = None;
+        Ok(())
+    }
+
+    pub(super) fn keep_later(&self, version: i64, new: NewToken) {
+        self.memory().unkept = Some(Unkept {
+            version,
+            new,
+            since: Instant::now(),
+        });
+    }
+}
+
+/// So many seconds before its end a token is not shown any more.
+fn margin(lifetime: i64) -> i64 {
+    (lifetime / 10).min(30)
+}
