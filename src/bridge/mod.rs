@@ -145,6 +145,11 @@ impl Bridge {
         self.metrics.render()
     }
 
+    /// Ends when no tokens are on their way: a refresh token that was rotated in this moment is not lost by an end of the process.
+    pub async fn tokens_settled(&self) {
+        self.tokens.settled().await;
+    }
+
     /// Where everything is counted.
     pub fn metrics(&self) -> &Arc<Metrics> {
         &self.metrics

@@ -57,6 +57,8 @@ mod memory;
 mod model;
 mod moved_upstream;
 mod objectid;
+mod oauth;
+mod oauth_trouble;
 mod oracle;
 mod oracle_stream;
 mod oracle_talk;

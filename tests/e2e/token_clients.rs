@@ -327,7 +327,7 @@ fn mpop(port: u16, mechanism: &str, user: &str, token: &str) -> Option<String> {
 #[test]
 fn real_programs_with_tokens_reach_a_real_server_that_believes_them() {
     let issuer = Issuer::new();
-    let dovecot = Dovecot::options().tokens(&issuer.keys()).start();
+    let dovecot = Dovecot::options().signed_tokens(&issuer.keys()).start();
     dovecot.maildir("ann").fill(&ordinary_mail(2));
     let bridge = Options::limits(&dovecot.plain_url(), "").start();
     let (good, over) = (issuer.token("ann", 600), issuer.token("ann", -10));

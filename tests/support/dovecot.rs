@@ -18,6 +18,8 @@ pub const PASSWORD: &str = "pw";
 pub struct Options {
     capability: Option<String>,
     extra: String,
+    /// dovecot-oauth2.conf.ext of Dovecot 2.3.
+    tokens: Option<String>,
 }
 
 impl Options {
@@ -51,7 +53,7 @@ impl Options {
     }
 
     /// Takes tokens, too, under the keys in this folder (see [`super::jwt`]).
-    pub fn tokens(self, keys: &Path) -> Self {
+    pub fn signed_tokens(self, keys: &Path) -> Self {
         let shown = keys.display();
         let mechanisms = "auth_mechanisms = plain login xoauth2 oauthbearer";
         if is_2_3(&require("dovecot", "dovecot-imapd dovecot-pop3d")) {
@@ -69,6 +71,23 @@ impl Options {
             "{mechanisms}\noauth2 {{\n introspection_mode = local\n username_attribute = sub\n oauth2_local_validation {{\n\
              dict fs {{\n fs posix {{\n prefix = {shown}/\n}}\n}}\n}}\n}}\n\
              passdb oauth2 {{\n mechanisms_filter = xoauth2 oauthbearer\n}}"
+        ))
+    }
+
+    /// Lets in by these SASL mechanisms only, with a token that is asked about at this address (RFC 7662), which tells for whom it is.
+    pub fn tokens(mut self, introspection: &str, mechanisms: &str) -> Self {
+        let keys = format!(
+            "introspection_mode = post\nintrospection_url = {introspection}\nusername_attribute = username\n\
+             active_attribute = active\nactive_value = true\n"
+        );
+        let only = format!("auth_mechanisms = {mechanisms}\n");
+        if !is_2_3(&require("dovecot", "dovecot-imapd dovecot-pop3d")) {
+            // Its mechanisms ask by themselves.
+            return self.extra(&format!("{only}oauth2 {{\n{keys}}}"));
+        }
+        self.tokens = Some(keys);
+        self.extra(&format!(
+            "{only}passdb {{\n driver = oauth2\n mechanisms = xoauth2 oauthbearer\n args = @dir@/oauth2.conf.ext\n}}"
         ))
     }
 
@@ -200,6 +219,9 @@ impl Dovecot {
     }
 
     fn try_launch(&mut self) -> bool {
+        if let Some(keys) = &self.options.tokens {
+            self.tree.write("oauth2.conf.ext", keys);
+        }
         let config = self.tree.write("dovecot.conf", &self.configuration());
         let stderr = std::fs::File::create(self.tree.join("stderr")).expect("a file");
         let mut command = Command::new(&self.program);
@@ -245,6 +267,7 @@ impl Dovecot {
             include_str!("dovecot-2.4.conf")
         };
         template
+            .replace("@extra@", &self.options.extra)
             .replace("@dir@", &self.tree.path().display().to_string())
             .replace("@user@", user)
             .replace("@group@", group)
@@ -253,7 +276,6 @@ impl Dovecot {
             .replace("@pop3@", &self.pop3_port.to_string())
             .replace("@pop3s@", &self.pop3s_port.to_string())
             .replace("@capability@", &capability)
-            .replace("@extra@", &self.options.extra)
     }
 
     pub fn path(&self) -> PathBuf {

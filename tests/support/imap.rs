@@ -21,6 +21,13 @@ pub struct Fetched {
 impl Imap {
     /// Connects in plain text and logs in.
     pub fn log_in(port: u16, user: &str, password: &str) -> Self {
+        let mut this = Self::connect(port);
+        this.command(&format!("LOGIN {user} {password}"));
+        this
+    }
+
+    /// Connects in plain text.
+    pub fn connect(port: u16) -> Self {
         let stream = Stream::connect(loopback(port)).expect("the IMAP port");
         let mut this = Self {
             stream: BufReader::new(stream),
@@ -32,7 +39,6 @@ impl Imap {
             "greeting: {}",
             String::from_utf8_lossy(&greeting)
         );
-        this.command(&format!("LOGIN {user} {password}"));
         this
     }
 

@@ -26,5 +26,6 @@ pub mod phone;
 pub mod pop3;
 pub mod postgres;
 pub mod process;
+pub mod token_office;
 pub mod tracer;
 pub mod tree;

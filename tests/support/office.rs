@@ -35,6 +35,7 @@ pub struct Plan {
     state: Option<String>,
     junk: Vec<usize>,
     dovecot: Option<super::dovecot::Options>,
+    tokens: Option<String>,
 }
 
 impl Plan {
@@ -77,6 +78,13 @@ impl Plan {
         self
     }
 
+    /// The mailbox is opened with tokens from this `[oauth.test]`, by a Dovecot that takes them.
+    pub fn tokens(mut self, table: &str, dovecot: super::dovecot::Options) -> Self {
+        self.tokens = Some(table.to_owned());
+        self.dovecot = Some(dovecot);
+        self
+    }
+
     pub fn start(self) -> Office {
         let dovecot = self.dovecot.unwrap_or_default().start();
         if !self.junk.is_empty() {
@@ -89,16 +97,20 @@ impl Plan {
         std::fs::write(&password, format!("{PASSWORD}\n")).expect("a password");
         std::fs::set_permissions(&password, std::fs::Permissions::from_mode(0o600)).expect("chmod");
         let folder = dovecot.path().join("state");
+        let access = match &self.tokens {
+            Some(_) => "oauth = \"test\"".to_owned(),
+            None => format!("password_file = \"{}\"", password.display()),
+        };
         let config = format!(
             "state_folder = \"{}\"\n{}\
-             [limits]\nauth_failure_delay = \"0s\"\n{}\
+             [limits]\nauth_failure_delay = \"0s\"\n{}{}\
              [upstream.mail]\nurl = \"{}\"\n\
-             [account.info]\nlogin = \"{LOGIN}\"\npassword_file = \"{}\"\n{}",
+             [account.info]\nlogin = \"{LOGIN}\"\n{access}\n{}",
             folder.display(),
             self.top,
             self.limits,
+            self.tokens.unwrap_or_default(),
             dovecot.plain_url(),
-            password.display(),
             self.rules
         );
         let clock = self.with_clock.then(|| Clock::new(&dovecot.path()));

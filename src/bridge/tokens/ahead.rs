@@ -26,6 +26,13 @@ impl Watched {
         }
     }
 
+    /// Ends when nobody waits any more for an authorization server, or for what it gave to be kept.
+    pub(in super::super) async fn settled(&self) {
+        for tokens in &self.all {
+            drop(tokens.keeper.busy.write().await);
+        }
+    }
+
     /// Begins to look after those whose time has come. Call it every second: it looks at nothing but memory.
     pub(in super::super) fn look(&self) {
         let now = clock::now();

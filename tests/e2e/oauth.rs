@@ -1,0 +1,149 @@
+//! A mailbox whose server takes nothing but tokens, read by POP3 clients that have never heard of them: a real Dovecot that asks an
+//! authorization server about each token.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+use crate::support::dovecot::Dovecot;
+use crate::support::imap::Imap;
+use crate::support::oauth_server::{Failure, OAuthServer};
+use crate::support::office::{LOGIN, Plan};
+use crate::support::postgres::Postgres;
+use crate::support::token_office::TokenOffice;
+
+const BOTH: &str = "xoauth2 oauthbearer";
+
+#[test]
+fn the_dovecot_of_these_tests_takes_tokens_and_nothing_else() {
+    let server = OAuthServer::start();
+    let options = Dovecot::options().tokens(&server.url("/introspect"), BOTH);
+    let dovecot = options.start();
+    let token = server.access_token(LOGIN);
+    let xoauth2 = format!("user={LOGIN}\x01auth=Bearer {token}\x01\x01");
+    let bearer = format!("n,a={LOGIN},\x01auth=Bearer {token}\x01\x01");
+    for (mechanism, response) in [("XOAUTH2", xoauth2), ("OAUTHBEARER", bearer)] {
+        let mut imap = Imap::connect(dovecot.imap_port);
+        let response = STANDARD.encode(response);
+        imap.command(&format!("AUTHENTICATE {mechanism} {response}"));
+        imap.command("SELECT INBOX");
+    }
+    let mut imap = Imap::connect(dovecot.imap_port);
+    let (_, refused) = imap.run(&format!("LOGIN {LOGIN} pw"));
+    assert!(refused.starts_with("NO"), "{refused}");
+}
+
+#[test]
+fn a_device_polls_through_three_expiries_rotations_and_a_restart_without_a_failed_poll() {
+    for mechanism in ["xoauth2", "oauthbearer"] {
+        let mut it = TokenOffice::start(mechanism);
+        it.server.set_rotation(true);
+        it.office.add("scanner", &["view=undelivered"]);
+        for round in 1..=3 {
+            it.office.deliver([round]);
+            assert_eq!(it.poll("scanner"), [round]);
+            it.tokens_end(round as u64);
+            it.office.deliver([10 * round]);
+            assert_eq!(it.poll("scanner"), [10 * round]);
+            assert_eq!(it.server.refreshes(), round);
+            it.office.close();
+            it.office.open();
+        }
+        it.office.deliver([100]);
+        assert_eq!(it.poll("scanner"), [100]);
+        // Each refresh token was shown once.
+        let asked = it.server.asked().into_iter();
+        let mut shown: Vec<_> = asked
+            .filter_map(|asked| asked.form.get("refresh_token").cloned())
+            .collect();
+        shown.sort();
+        shown.dedup();
+        assert_eq!(shown.len(), 3);
+    }
+}
+
+#[test]
+fn fifty_clients_on_one_account_have_its_token_refreshed_once() {
+    let it = TokenOffice::start(BOTH);
+    it.office.deliver([1, 2]);
+    fifty_at_once(&it, &[it.office.bridge().pop3_port]);
+}
+
+#[test]
+fn fifty_clients_of_two_instances_have_its_token_refreshed_once() {
+    let key = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(key.path(), "0f".repeat(32)).unwrap();
+    let plan = Plan::default()
+        .state(&Postgres::shared().database())
+        .top(&format!("token_key_file = \"{}\"", key.path().display()));
+    let it = TokenOffice::with(BOTH, plan);
+    it.log_in();
+    it.office.deliver([1, 2]);
+    let other = it.office.options().start();
+    fifty_at_once(&it, &[it.office.bridge().pop3_port, other.pop3_port]);
+    assert_eq!(it.leaks(&other.log()), None);
+}
+
+/// Fifty clients come at the same time when the upstream takes their account's token no more; three times.
+fn fifty_at_once(it: &TokenOffice, ports: &[u16]) {
+    let clients: Vec<String> = (0..50).map(|n| format!("desk{n}")).collect();
+    for client in &clients {
+        it.office.add(client, &[]);
+    }
+    it.server.expire_access();
+    // Long enough for all to come meanwhile.
+    let slow = Failure::Slow(std::time::Duration::from_secs(1));
+    it.server.fail_times(1, slow);
+    std::thread::scope(|scope| {
+        for (client, port) in clients.iter().zip(ports.iter().cycle()) {
+            let password = it.office.password(client);
+            scope.spawn(move || {
+                let pop3 = crate::support::pop3::Pop3::connect(*port);
+                assert_eq!(pop3.log_in(client, &password).stat().0, 2);
+            });
+        }
+    });
+    assert_eq!(it.server.refreshes(), 1);
+}
+
+#[test]
+fn a_session_goes_on_where_the_upstream_ends_the_token_before_its_time() {
+    let mut it = TokenOffice::start(BOTH);
+    it.office.deliver([1, 2]);
+    it.office.add("desk", &[]);
+    let mut session = it.office.client("desk");
+    assert_eq!(session.stat().0, 2);
+    it.server.expire_access();
+    // The connection that was kept for it is lost, too.
+    it.office.dovecot.restart();
+    assert!(session.retr(1).len() > 10);
+    session.quit();
+    assert_eq!(it.server.refreshes(), 1);
+}
+
+#[test]
+fn another_key_is_refused_at_the_start_and_makes_nothing_anew() {
+    let mut it = TokenOffice::start(BOTH);
+    it.office.add("desk", &[]);
+    let key = it.office.state.join("token.key");
+    let right = std::fs::read(&key).unwrap();
+    it.office.close();
+    for (wrong, words) in [
+        (Some("0f".repeat(32)), "sealed with the key"),
+        (Some("hunter2".to_owned()), "32 octets"),
+        (None, "is gone"),
+    ] {
+        match wrong {
+            Some(text) => std::fs::write(&key, text).unwrap(),
+            None => std::fs::remove_file(&key).unwrap(),
+        }
+        let (code, said) = it.office.refuses_to_open();
+        assert_ne!(code, Some(0));
+        assert!(said.contains(words) && said.contains("token.key"), "{said}");
+        assert!(!said.contains("hunter2"), "{said}");
+    }
+    assert!(!key.exists());
+    std::fs::write(&key, right).unwrap();
+    it.office.open();
+    assert!(it.works("desk"));
+    assert_eq!(it.server.refreshes(), 0);
+}
