@@ -91,6 +91,11 @@ pub fn private_key(file: &Path) -> Result<PrivateKeyDer<'static>, PemError> {
         .ok_or_else(|| PemError::new(file, PemErrorKind::NoKey))
 }
 
+/// The first private key in a text.
+pub fn private_key_in(mut text: &[u8]) -> Option<PrivateKeyDer<'static>> {
+    rustls_pemfile::private_key(&mut text).ok().flatten()
+}
+
 fn open(file: &Path) -> Result<BufReader<File>, PemError> {
     File::open(file)
         .map(BufReader::new)

@@ -19,12 +19,12 @@ use crate::auth::{Router, TokenKey, Verifier};
 use crate::bridge::tokens::{Keeper, Owner, Tokens};
 use crate::bridge::{Bridge, Configured, Password, Terms, Upstream, clock, told};
 use crate::config::{self, Access, Config};
-use crate::imap::tls::ClientTlsError;
 use crate::metrics::Metrics;
 use crate::oauth::Renew;
 use crate::server::tls::{TlsError, server_config};
 use crate::server::{Server, bind};
 use crate::store::{Purpose, Store, StoreError};
+use crate::trust::ClientTlsError;
 
 /// What is still to be written when the sessions have ended takes less.
 const LAST_WRITES: Duration = Duration::from_secs(5);

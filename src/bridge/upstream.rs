@@ -9,12 +9,12 @@ use tracing::debug;
 
 use super::Terms;
 use crate::config::{self, Security};
-use crate::imap::tls::{ClientTlsError, client_config};
 use crate::imap::{Endpoint, Error, Extensions, Observer};
 use crate::maildrop::Format;
 use crate::metrics::{
     ConnectOutcome, ConnectionGuard, Direction, Metrics, UpstreamMetrics, UpstreamOutcome,
 };
+use crate::trust::{ClientTlsError, client_config};
 
 /// An upstream with all that is configured for it.
 pub struct Upstream {

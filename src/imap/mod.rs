@@ -35,7 +35,6 @@ mod sasl;
 mod script_tests;
 mod set;
 mod table;
-pub mod tls;
 mod transport;
 
 pub use bodies::{Bodies, Fetched, Wanted};

@@ -3,6 +3,15 @@
 //! Must not know: IMAP, POP3, where tokens are kept, the clock (lifetimes are given as they were told).
 
 mod address;
+mod answer;
+mod client;
+mod code;
+mod device;
+mod endpoints;
+mod form;
+mod http;
+mod loopback;
+mod service_account;
 
 use std::fmt;
 use std::future::Future;
@@ -12,6 +21,10 @@ use std::time::Duration;
 use crate::secret::Secret;
 
 pub use address::Address;
+pub use client::{Client, Renewal};
+pub use code::{CodeLogin, Returned};
+pub use device::{DeviceError, DeviceLogin};
+pub use loopback::{Loopback, Visit};
 
 /// What an authorization server has granted.
 #[derive(Clone, Debug)]

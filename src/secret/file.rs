@@ -37,12 +37,34 @@ impl SecretFile {
     /// A sentence: the file cannot be read, or what is in it is no line of 1 to 4096 bytes in UTF-8.
     pub fn read(&self) -> Result<Secret, String> {
         let path = self.0.display();
-        // As large as it can get, so that it does not move and leave a copy behind.
-        let mut content = Zeroizing::new(Vec::with_capacity(MAX_LENGTH + 3));
-        File::open(&self.0)
-            .and_then(|file| file.take(MAX_LENGTH as u64 + 3).read_to_end(&mut content))
-            .map_err(|error| format!("the file \"{path}\" cannot be read: {error}"))?;
+        let content = self.beginning(MAX_LENGTH + 3)?;
         one_line(&content).map_err(|what| format!("the file \"{path}\" {what}"))
+    }
+
+    /// All that is in the file now: at most so many bytes. Blocks for as long as the disk does.
+    ///
+    /// # Errors
+    /// A sentence: the file cannot be read, or there is more in it.
+    pub fn content(&self, most: usize) -> Result<Zeroizing<Vec<u8>>, String> {
+        let content = self.beginning(most + 1)?;
+        match content.len() > most {
+            true => Err(format!(
+                "the file \"{}\" holds more than {most} bytes",
+                self.0.display()
+            )),
+            false => Ok(content),
+        }
+    }
+
+    fn beginning(&self, length: usize) -> Result<Zeroizing<Vec<u8>>, String> {
+        // As large as it can get, so that it does not move and leave a copy behind.
+        let mut content = Zeroizing::new(Vec::with_capacity(length));
+        File::open(&self.0)
+            .and_then(|file| file.take(length as u64).read_to_end(&mut content))
+            .map_err(|error| {
+                format!("the file \"{}\" cannot be read: {error}", self.0.display())
+            })?;
+        Ok(content)
     }
 
     /// What is allowed and not wise: a sentence where everybody on this machine can read the file. Nothing where it is not there.

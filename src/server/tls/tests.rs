@@ -7,7 +7,7 @@ use tokio_rustls::rustls::{ClientConfig, ProtocolVersion, SupportedProtocolVersi
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 use super::*;
-use crate::imap::tls::client_config;
+use crate::trust::client_config;
 
 const NONE: config::Tls = config::Tls {
     certificate: None,

@@ -1,6 +1,6 @@
-//! TLS to upstreams: whom to trust. Certificates are always checked; there is no switch that turns this off.
+//! TLS to servers that the bridge is a client of: whom to trust. Certificates are always checked; there is no switch that turns this off.
 //!
-//! It must not know of connections: it makes the configuration that those to one upstream share.
+//! It must not know of connections: it makes the configuration that those to one server share.
 
 #[cfg(test)]
 mod tests;
@@ -46,8 +46,8 @@ impl fmt::Display for ClientTlsError {
             }
             Self::NoRoots(reason) => write!(
                 f,
-                "no upstream's certificate can be checked, as this system has no certificate authorities{reason}; install them \
-                 (Debian: apt-get install ca-certificates), or name a PEM file with the key ca of the upstream"
+                "no server's certificate can be checked, as this system has no certificate authorities{reason}; install them \
+                 (Debian: apt-get install ca-certificates), or name a PEM file with the key ca"
             ),
             Self::Library(reason) => write!(f, "TLS cannot be set up: {reason}"),
         }
@@ -56,9 +56,9 @@ impl fmt::Display for ClientTlsError {
 
 impl std::error::Error for ClientTlsError {}
 
-/// The TLS configuration for an upstream: TLS 1.2 and 1.3, the system's authorities and those in the PEM file `ca`.
+/// The TLS configuration for a server: TLS 1.2 and 1.3, the system's authorities and those in the PEM file `ca`.
 ///
-/// The system's are those of `SSL_CERT_FILE` and `SSL_CERT_DIR` where these are set. Reads files: call it once for an upstream.
+/// The system's are those of `SSL_CERT_FILE` and `SSL_CERT_DIR` where these are set. Reads files: call it once for a server.
 ///
 /// # Errors
 /// [`ClientTlsError`]

@@ -1,0 +1,160 @@
+use super::*;
+
+fn answer(status: u16, body: &str) -> Answer {
+    Answer {
+        status,
+        retry_after: Some(Duration::from_secs(7)),
+        date: None,
+        body: zeroize::Zeroizing::new(body.as_bytes().to_vec()),
+    }
+}
+
+fn granted(body: &str) -> Granted {
+    match read(&answer(200, body), &[]).unwrap() {
+        Outcome::Granted(granted) => granted,
+        Outcome::Refused(refused) => panic!("{refused}"),
+    }
+}
+
+fn refused(body: &str) -> Refused {
+    match read(&answer(400, body), &["s3cret"]).unwrap() {
+        Outcome::Refused(refused) => refused,
+        Outcome::Granted(granted) => panic!("{granted:?}"),
+    }
+}
+
+fn with_lifetime(expires_in: &str) -> u64 {
+    let body =
+        format!("{{\"access_token\":\"a\",\"token_type\":\"Bearer\",\"expires_in\":{expires_in}}}");
+    granted(&body).lifetime.as_secs()
+}
+
+#[test]
+fn a_grant_has_an_access_token_and_perhaps_a_refresh_token() {
+    let both = granted("{\"access_token\":\"a.b\",\"refresh_token\":\"r/1\",\"expires_in\":10}");
+    assert_eq!(both.access.expose(), "a.b");
+    assert_eq!(both.refresh.unwrap().expose(), "r/1");
+    let one = granted("{\"access_token\":\"a\",\"token_type\":\"bearer\",\"id_token\":\"x\"}");
+    assert!(one.refresh.is_none());
+}
+
+#[test]
+fn a_lifetime_is_believed_within_reason() {
+    let cases = [
+        ("3599", 3599),
+        ("\"600\"", 600),
+        ("3599.9", 3599),
+        ("null", 3600),
+        ("-5", 3600),
+        ("0", 3600),
+        ("\"soon\"", 3600),
+        ("[]", 3600),
+        ("1e300", 604_800),
+        ("99999999999999999999", 604_800),
+    ];
+    for (written, seconds) in cases {
+        assert_eq!(with_lifetime(written), seconds, "{written}");
+    }
+}
+
+#[test]
+fn what_is_no_usable_token_is_not_used() {
+    for body in [
+        "",
+        "{}",
+        "[]",
+        "<html>",
+        "{\"access_token\":\"\"}",
+        "{\"access_token\":\"a b\"}",
+        "{\"access_token\":\"a\\u0001auth=x\"}",
+        "{\"access_token\":\"a\\r\\nb\"}",
+        "{\"access_token\":7}",
+        "{\"access_token\":\"a\"",
+    ] {
+        let error = read(&answer(200, body), &[]).unwrap_err();
+        let OAuthError::Temporary { why, retry_after } = error else {
+            panic!("{body}: {error}");
+        };
+        assert!(!why.contains("html") && !why.contains("auth=x"), "{why}");
+        assert_eq!(retry_after, Some(Duration::from_secs(7)));
+    }
+    let long = format!("{{\"access_token\":\"{}\"}}", "x".repeat(20_000));
+    assert!(read(&answer(200, &long), &[]).is_err());
+    let bound = "{\"access_token\":\"a\",\"token_type\":\"DPoP\"}";
+    let error = read(&answer(200, bound), &[]).unwrap_err();
+    assert!(matches!(error, OAuthError::Misconfigured(_)), "{error}");
+    assert!(read(&answer(403, "{\"access_token\":\"a\"}"), &[]).is_err());
+}
+
+#[test]
+fn errors_say_who_has_to_do_something() {
+    let kind = |code: &str| match refused(&format!("{{\"error\":\"{code}\"}}")).error() {
+        OAuthError::Revoked(_) => "person",
+        OAuthError::Misconfigured(_) => "operator",
+        OAuthError::Temporary { .. } => "nobody",
+    };
+    for code in ["invalid_grant", "interaction_required", "consent_required"] {
+        assert_eq!(kind(code), "person", "{code}");
+    }
+    for code in [
+        "invalid_client",
+        "unauthorized_client",
+        "invalid_scope",
+        "unsupported_grant_type",
+        "invalid_request",
+    ] {
+        assert_eq!(kind(code), "operator", "{code}");
+    }
+    for code in ["temporarily_unavailable", "server_error", "rate_limit", ""] {
+        assert_eq!(kind(code), "nobody", "{code}");
+    }
+    let alone = refused("{\"error\":\"invalid_grant\"}").error_without_a_person();
+    assert!(matches!(alone, OAuthError::Misconfigured(_)), "{alone}");
+}
+
+#[test]
+fn microsofts_own_trouble_ends_no_grant() {
+    let loops = "{\"error\":\"invalid_grant\",\"error_description\":\"AADSTS50196: The server terminated an operation.\"}";
+    assert!(matches!(
+        refused(loops).error(),
+        OAuthError::Temporary { .. }
+    ));
+    let gone = "{\"error\":\"invalid_grant\",\"error_description\":\"AADSTS700082: The refresh token has expired due to inactivity.\\r\\n\
+                Trace ID: 21a7ca08\\r\\nCorrelation ID: 55137716\"}";
+    let OAuthError::Revoked(why) = refused(gone).error() else {
+        panic!("{gone}");
+    };
+    assert_eq!(
+        why,
+        "invalid_grant (AADSTS700082: The refresh token has expired due to inactivity.)"
+    );
+}
+
+#[test]
+fn a_servers_words_are_short_and_hold_no_secret() {
+    assert_eq!(cleaned("a\u{1b}[2J\r\nb\tc", &[]), "a [2J b c");
+    assert!(cleaned("your s3cret is wrong", &["s3cret"]).starts_with("withheld"));
+    let token = "x".repeat(60);
+    assert_eq!(
+        cleaned(&format!("the token {token} ended"), &[""]),
+        "the token ... ended"
+    );
+    let long = cleaned(&"word ".repeat(100), &[]);
+    assert!(long.len() < 210 && long.ends_with(" ..."), "{long}");
+}
+
+#[test]
+fn an_assertion_that_came_too_early_or_too_late_is_known() {
+    let about = |code: &str, words: &str| {
+        refused(&format!(
+            "{{\"error\":\"{code}\",\"error_description\":\"{words}\"}}"
+        ))
+        .is_about_time()
+    };
+    let google = "Invalid JWT: Token must be a short-lived token (60 minutes) and in a reasonable timeframe. Check your iat and exp \
+                  values in the JWT claim.";
+    assert!(about("invalid_grant", google));
+    assert!(!about("invalid_client", google));
+    assert!(!about("invalid_grant", "Invalid JWT Signature."));
+    assert!(!about("invalid_grant", "the grant has expired"));
+}

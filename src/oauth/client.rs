@@ -1,0 +1,281 @@
+//! The bridge as a client of one authorization server: every way to tokens that is configured there.
+//!
+//! Must not know: where tokens are kept, how a person is talked to.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use tracing::warn;
+
+use super::answer::{self, Outcome, Refused};
+use super::endpoints::Endpoints;
+use super::form::{Form, encode};
+use super::http::Http;
+use super::service_account::{Claims, ServiceAccount};
+use super::{Address, Granted, OAuthError};
+use crate::config::{self, Grant, Preset};
+use crate::secret::{Secret, SecretFile};
+use crate::trust::ClientTlsError;
+
+/// A clock that differs less from the server's is not to blame, in seconds.
+const USUAL_SKEW: i64 = 30;
+
+/// See the module. Made once for each table of the configuration.
+pub struct Client {
+    config: config::OAuth,
+    http: Http,
+    /// In seconds since 1970.
+    clock: fn() -> i64,
+    /// As the server told them last.
+    discovered: Mutex<Option<Arc<Endpoints>>>,
+}
+
+impl Client {
+    /// A client of the server that `config` names. `clock` gives the seconds since 1970; it is put into assertions only. Reads files:
+    /// the system's certificate authorities.
+    ///
+    /// # Errors
+    /// There is no authority to trust.
+    pub fn new(config: &config::OAuth, clock: fn() -> i64) -> Result<Self, ClientTlsError> {
+        Ok(Self {
+            http: Http::new(config.ca.as_deref(), config.timeout)?,
+            config: config.clone(),
+            clock,
+            discovered: Mutex::default(),
+        })
+    }
+
+    /// The table that it was made of.
+    #[must_use]
+    pub fn config(&self) -> &config::OAuth {
+        &self.config
+    }
+
+    /// Whether the server gives device codes.
+    ///
+    /// # Errors
+    /// Its OpenID configuration cannot be had.
+    pub async fn has_device_codes(&self) -> Result<bool, OAuthError> {
+        Ok(self.config.preset != Preset::Google && self.endpoints().await?.device.is_some())
+    }
+
+    /// New tokens for a refresh token (RFC 6749, 6).
+    pub(super) async fn refresh(&self, token: &Secret) -> Result<Granted, OAuthError> {
+        let form = Form::new()
+            .with("grant_type", "refresh_token")
+            .with("refresh_token", token.expose());
+        // Without a scope: the same as before.
+        granted(self.token(form, &[token.expose()]).await?)
+    }
+
+    /// A token of the bridge's own (RFC 6749, 4.4).
+    pub(super) async fn client_credentials(&self) -> Result<Granted, OAuthError> {
+        let form = Form::new().with("grant_type", "client_credentials");
+        match self.token(self.with_scope(form), &[]).await? {
+            Outcome::Granted(granted) => Ok(granted),
+            Outcome::Refused(refused) => Err(refused.error_without_a_person()),
+        }
+    }
+
+    /// A token for `user` by the signature of a service account (RFC 7523).
+    pub(super) async fn service_account(
+        &self,
+        file: &SecretFile,
+        user: &str,
+    ) -> Result<Granted, OAuthError> {
+        let account = ServiceAccount::read(file).map_err(|why| self.misconfigured(&why))?;
+        let here = (self.clock)();
+        let refused = match self.assert(&account, user, here).await? {
+            Outcome::Granted(granted) => return Ok(granted),
+            Outcome::Refused(refused) => refused,
+        };
+        let there = refused.date.filter(|_| refused.is_about_time());
+        let Some(there) = there.filter(|there| here.abs_diff(*there) > USUAL_SKEW.unsigned_abs())
+        else {
+            return Err(refused.error_without_a_person());
+        };
+        let skew = format!(
+            "this machine's clock is {} seconds {} the authorization server's; set it right",
+            here.abs_diff(there),
+            if here > there { "ahead of" } else { "behind" }
+        );
+        warn!(oauth = self.config.name, "{skew}");
+        match self.assert(&account, user, there).await? {
+            Outcome::Granted(granted) => Ok(granted),
+            Outcome::Refused(refused) if refused.is_about_time() => Err(OAuthError::Temporary {
+                why: format!("{skew}; {refused}"),
+                retry_after: None,
+            }),
+            Outcome::Refused(refused) => Err(refused.error_without_a_person()),
+        }
+    }
+
+    async fn assert(
+        &self,
+        account: &ServiceAccount,
+        user: &str,
+        now: i64,
+    ) -> Result<Outcome, OAuthError> {
+        let endpoints = self.endpoints().await?;
+        let assertion = account.assertion(&Claims {
+            audience: self.token_endpoint(&endpoints)?.as_str(),
+            scope: &self.config.scope,
+            subject: user,
+            issued_at: now,
+        });
+        let assertion = assertion.map_err(|why| self.misconfigured(&why))?;
+        let form = Form::new()
+            .with("grant_type", "urn:ietf:params:oauth:grant-type:jwt-bearer")
+            .with("assertion", assertion.expose());
+        self.token(form, &[assertion.expose()]).await
+    }
+
+    /// Asks the token endpoint. `shown` are the secrets in the form.
+    pub(super) async fn token(&self, form: Form, shown: &[&str]) -> Result<Outcome, OAuthError> {
+        let endpoints = self.endpoints().await?;
+        let (form, authorization) = self.identify(form, &endpoints)?;
+        let address = self.token_endpoint(&endpoints)?;
+        let answer = self.http.post(address, form.text(), authorization.as_ref());
+        let answer = answer.await?;
+        if matches!(answer.status, 404 | 410) {
+            // It may have moved.
+            self.forget();
+        }
+        answer::read(&answer, shown)
+    }
+
+    /// Asks for a device code; gives the answer's body.
+    pub(super) async fn device(&self, form: Form) -> Result<super::http::Answer, OAuthError> {
+        let endpoints = self.endpoints().await?;
+        let Some(address) = &endpoints.device else {
+            return Err(self.misconfigured("the server gives no device codes"));
+        };
+        // The secret, too, where there is one: RFC 8628, 3.1.
+        let (form, authorization) = self.identify(self.with_scope(form), &endpoints)?;
+        self.http
+            .post(address, form.text(), authorization.as_ref())
+            .await
+    }
+
+    /// Who asks (RFC 6749, 2.3.1).
+    fn identify(
+        &self,
+        form: Form,
+        endpoints: &Endpoints,
+    ) -> Result<(Form, Option<Secret>), OAuthError> {
+        let id = &self.config.client_id;
+        if id.is_empty() {
+            return Ok((form, None));
+        }
+        let Some(source) = &self.config.client_secret else {
+            return Ok((form.with("client_id", id), None));
+        };
+        // Read anew each time, so that a new one needs no restart.
+        let secret = source.read().map_err(|why| self.misconfigured(&why))?;
+        if endpoints.secret_in_form {
+            let form = form
+                .with("client_id", id)
+                .with("client_secret", secret.expose());
+            return Ok((form, None));
+        }
+        let mut pair = String::with_capacity(3 * (id.len() + secret.expose().len()) + 1);
+        encode(id, &mut pair);
+        pair.push(':');
+        encode(secret.expose(), &mut pair);
+        let pair = Secret::new(pair);
+        let words = format!("Basic {}", STANDARD.encode(pair.expose()));
+        Ok((form, Some(Secret::new(words))))
+    }
+
+    pub(super) fn with_scope(&self, form: Form) -> Form {
+        match self.config.scope.as_str() {
+            "" => form,
+            scope => form.with("scope", scope),
+        }
+    }
+
+    pub(super) async fn endpoints(&self) -> Result<Arc<Endpoints>, OAuthError> {
+        let written = Endpoints::written(&self.config);
+        let Some(issuer) = &self.config.issuer else {
+            return Ok(Arc::new(written));
+        };
+        let known = self.known().clone();
+        if let Some(known) = known {
+            return Ok(known);
+        }
+        let found = Arc::new(written.discover(&self.http, issuer).await?);
+        *self.known() = Some(Arc::clone(&found));
+        Ok(found)
+    }
+
+    fn forget(&self) {
+        *self.known() = None;
+    }
+
+    fn known(&self) -> std::sync::MutexGuard<'_, Option<Arc<Endpoints>>> {
+        self.discovered
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn token_endpoint<'a>(&self, endpoints: &'a Endpoints) -> Result<&'a Address, OAuthError> {
+        let none = || self.misconfigured("the server has no token endpoint");
+        endpoints.token.as_ref().ok_or_else(none)
+    }
+
+    pub(super) fn misconfigured(&self, why: &str) -> OAuthError {
+        OAuthError::Misconfigured(format!("[oauth.{}]: {why}", self.config.name))
+    }
+}
+
+/// What is left when a refusal cannot be helped.
+pub(super) fn granted(outcome: Outcome) -> Result<Granted, OAuthError> {
+    match outcome {
+        Outcome::Granted(granted) => Ok(granted),
+        Outcome::Refused(refused) => Err(Refused::error(refused)),
+    }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Client({})", self.config.name)
+    }
+}
+
+/// The way to new tokens for one user, without a person.
+#[derive(Debug)]
+pub struct Renewal {
+    client: Arc<Client>,
+    user: String,
+}
+
+impl Renewal {
+    /// For `user`, whom service accounts act for.
+    #[must_use]
+    pub fn new(client: Arc<Client>, user: String) -> Self {
+        Self { client, user }
+    }
+}
+
+impl super::Renew for Renewal {
+    fn needs_refresh_token(&self) -> bool {
+        self.client.config.grant.needs_a_person()
+    }
+
+    fn renew<'a>(&'a self, refresh: Option<&'a Secret>) -> super::Renewed<'a> {
+        Box::pin(async move {
+            match (&self.client.config.grant, refresh) {
+                (Grant::Code | Grant::Device, Some(token)) => self.client.refresh(token).await,
+                (Grant::Code | Grant::Device, None) => {
+                    Err(OAuthError::Revoked("nobody has logged in yet".to_owned()))
+                }
+                (Grant::ClientCredentials, _) => self.client.client_credentials().await,
+                (Grant::ServiceAccount(file), _) => {
+                    self.client.service_account(file, &self.user).await
+                }
+            }
+        })
+    }
+}

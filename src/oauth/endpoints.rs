@@ -1,0 +1,137 @@
+//! Where an authorization server is asked for what: written down, or told by its OpenID configuration (OpenID Connect Discovery 1.0).
+//!
+//! Must not know: what is asked there.
+
+use serde::Deserialize;
+
+use super::http::{Answer, Http};
+use super::{Address, OAuthError};
+use crate::config;
+
+/// Behind the issuer (Discovery, 4).
+const WELL_KNOWN: &str = "/.well-known/openid-configuration";
+
+/// See the module.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Endpoints {
+    pub(super) authorization: Option<Address>,
+    pub(super) token: Option<Address>,
+    pub(super) device: Option<Address>,
+    /// Whether the client's secret goes into the form; else into the field `Authorization` (RFC 6749, 2.3.1).
+    pub(super) secret_in_form: bool,
+}
+
+#[derive(Deserialize)]
+struct Document {
+    issuer: String,
+    authorization_endpoint: Option<String>,
+    token_endpoint: Option<String>,
+    device_authorization_endpoint: Option<String>,
+    token_endpoint_auth_methods_supported: Option<Vec<String>>,
+}
+
+impl Endpoints {
+    /// Those that are written down. All servers that are known by name take a secret in the form.
+    pub(super) fn written(config: &config::OAuth) -> Self {
+        Self {
+            authorization: config.authorization_url.clone(),
+            token: config.token_url.clone(),
+            device: config.device_url.clone(),
+            secret_in_form: true,
+        }
+    }
+
+    /// With those of the issuer where nothing is written down.
+    pub(super) async fn discover(self, http: &Http, issuer: &Address) -> Result<Self, OAuthError> {
+        let plain = issuer.as_str().trim_end_matches('/');
+        let address = format!("{plain}{WELL_KNOWN}");
+        let address: Address = address.parse().map_err(OAuthError::Misconfigured)?;
+        let found = read(&http.get(&address).await?, &address, plain)?;
+        Ok(Self {
+            authorization: self.authorization.or(found.authorization),
+            token: self.token.or(found.token),
+            device: self.device.or(found.device),
+            secret_in_form: found.secret_in_form,
+        })
+    }
+}
+
+fn read(answer: &Answer, address: &Address, issuer: &str) -> Result<Endpoints, OAuthError> {
+    if answer.status != 200 {
+        return Err(OAuthError::Misconfigured(format!(
+            "there is no OpenID configuration at {address} (status {})",
+            answer.status
+        )));
+    }
+    let document: Document =
+        serde_json::from_slice(&answer.body).map_err(|_| OAuthError::Temporary {
+            why: format!("what is at {address} is no OpenID configuration"),
+            retry_after: answer.retry_after,
+        })?;
+    // Discovery, 4.3: else one server could speak for another.
+    if document.issuer.trim_end_matches('/') != issuer {
+        return Err(OAuthError::Misconfigured(format!(
+            "the OpenID configuration at {address} is that of another issuer"
+        )));
+    }
+    let parsed = |text: Option<String>| -> Result<Option<Address>, OAuthError> {
+        let address = text.map(|text| text.parse().map_err(OAuthError::Misconfigured));
+        address.transpose()
+    };
+    // The default is the field (Discovery, 3).
+    let methods = document.token_endpoint_auth_methods_supported;
+    let in_form = |methods: Vec<String>| methods.iter().any(|one| one == "client_secret_post");
+    Ok(Endpoints {
+        authorization: parsed(document.authorization_endpoint)?,
+        token: parsed(document.token_endpoint)?,
+        device: parsed(document.device_authorization_endpoint)?,
+        secret_in_form: methods.is_some_and(in_form),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ISSUER: &str = "https://idp.example/realm";
+
+    fn found(status: u16, body: &str) -> Result<Endpoints, OAuthError> {
+        let answer = Answer {
+            status,
+            retry_after: None,
+            date: None,
+            body: zeroize::Zeroizing::new(body.as_bytes().to_vec()),
+        };
+        read(&answer, &ISSUER.parse().unwrap(), ISSUER)
+    }
+
+    fn document(more: &str) -> String {
+        format!("{{\"issuer\":\"{ISSUER}\",\"token_endpoint\":\"https://idp.example/t\"{more}}}")
+    }
+
+    #[test]
+    fn an_openid_configuration_tells_where_things_are() {
+        let more = ",\"device_authorization_endpoint\":\"https://idp.example/d\",\
+                    \"token_endpoint_auth_methods_supported\":[\"private_key_jwt\",\"client_secret_post\"]";
+        let all = found(200, &document(more)).unwrap();
+        assert_eq!(all.token.unwrap().path(), "/t");
+        assert_eq!(all.device.unwrap().path(), "/d");
+        assert!(all.authorization.is_none() && all.secret_in_form);
+        assert!(!found(200, &document("")).unwrap().secret_in_form);
+    }
+
+    #[test]
+    fn an_openid_configuration_is_believed_only_from_its_own_issuer_and_only_with_encryption() {
+        let other = document("").replace("\"issuer\":\"https://idp", "\"issuer\":\"https://evil");
+        let error = found(200, &other).unwrap_err().to_string();
+        assert!(error.contains("another issuer"), "{error}");
+        let clear = document("").replace("https://idp.example/t", "http://idp.example/t");
+        let error = found(200, &clear).unwrap_err().to_string();
+        assert!(error.contains("is not encrypted"), "{error}");
+        assert!(matches!(found(404, ""), Err(OAuthError::Misconfigured(_))));
+        assert!(matches!(
+            found(200, "<html>"),
+            Err(OAuthError::Temporary { .. })
+        ));
+    }
+}
