@@ -5,6 +5,7 @@
 //! commas there, and a variable that is set to nothing counts as not set. Secrets are read from standard input, never from a flag, which every user of the machine can see.
 
 pub mod client;
+pub mod oauth;
 
 use std::convert::Infallible;
 use std::io::{self, BufRead, Write};
@@ -71,6 +72,8 @@ pub enum Command {
     Status(client::Status),
     /// Dispose of what the rules say, in the mailboxes of configured accounts, now
     Sweep(client::Sweep),
+    /// Log in for accounts that are opened with OAuth2 tokens, and show how these stand
+    Oauth(oauth::OAuth),
     /// Copy the store
     Store(client::Store),
     /// Print a completion script for a shell

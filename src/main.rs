@@ -32,6 +32,11 @@ fn main() -> ExitCode {
                 }
             })
         }
+        Command::Oauth(oauth) => command(&oauth.place, async |config| {
+            let input = Box::new(io::BufReader::new(io::stdin()));
+            let (out, notes) = (&mut io::stdout(), &mut io::stderr());
+            commands::oauth::run(&oauth.command, config, input, out, notes).await
+        }),
         Command::Store(store) => command(&store.place, async |config| {
             commands::store::run(&store.command, config, &mut io::stderr()).await
         }),

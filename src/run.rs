@@ -20,7 +20,7 @@ use crate::bridge::tokens::{Keeper, Owner, Tokens};
 use crate::bridge::{Bridge, Configured, Password, Terms, Upstream, clock, told};
 use crate::config::{self, Access, Config};
 use crate::metrics::Metrics;
-use crate::oauth::Renew;
+use crate::oauth::{Client, Renewal};
 use crate::server::tls::{TlsError, server_config};
 use crate::server::{Server, bind};
 use crate::store::{Purpose, Store, StoreError};
@@ -47,6 +47,13 @@ pub enum StartError {
         /// What is wrong.
         error: ClientTlsError,
     },
+    /// TLS to an authorization server.
+    OAuth {
+        /// The name of its table.
+        name: String,
+        /// What is wrong.
+        error: ClientTlsError,
+    },
 }
 
 impl fmt::Display for StartError {
@@ -57,6 +64,7 @@ impl fmt::Display for StartError {
             Self::Secret(words) => f.write_str(words),
             Self::Tls(error) => error.fmt(f),
             Self::Upstream { name, error } => write!(f, "upstream {name}: {error}"),
+            Self::OAuth { name, error } => write!(f, "[oauth.{name}]: {error}"),
         }
     }
 }
@@ -179,7 +187,7 @@ pub async fn open_store(config: &Config, purpose: Purpose) -> Result<Store, Star
 /// A bridge as it is configured.
 ///
 /// # Errors
-/// [`StartError::Upstream`], [`StartError::Store`].
+/// [`StartError::Upstream`], [`StartError::OAuth`], [`StartError::Store`], [`StartError::Secret`].
 pub async fn bridge(
     config: &Config,
     metrics: &Arc<Metrics>,
@@ -196,6 +204,7 @@ pub async fn bridge(
         .check(&owners)
         .await
         .map_err(|trouble| StartError::Secret(trouble.to_string()))?;
+    let clients = oauth_clients(config)?;
     let holder = instance();
     let mut configured = Vec::with_capacity(config.accounts.len());
     for account in &config.accounts {
@@ -205,7 +214,10 @@ pub async fn bridge(
         let password = match &account.access {
             Access::Password(source) => Password::Configured(Arc::new(source.clone())),
             Access::OAuth { provider, user } => {
-                let renew = renewer(config, provider, user)?;
+                let Some(client) = clients.get(provider.as_str()) else {
+                    continue;
+                };
+                let renew = Arc::new(Renewal::new(Arc::clone(client), user.clone()));
                 let owner = owners.iter().find(|owner| owner.account == account.name);
                 let Some(owner) = owner.cloned() else {
                     continue;
@@ -253,12 +265,30 @@ pub fn token_owners(config: &Config) -> Vec<Owner> {
     config.accounts.iter().filter_map(owner).collect()
 }
 
-/// How an account gets new tokens.
-fn renewer(config: &Config, provider: &str, user: &str) -> Result<Arc<dyn Renew>, StartError> {
-    let _ = (config, user);
-    Err(StartError::Secret(format!(
-        "[oauth.{provider}]: this version cannot ask for tokens yet"
-    )))
+/// What asks the authorization servers that accounts need, by the names of their tables.
+///
+/// # Errors
+/// [`StartError::OAuth`]
+fn oauth_clients(config: &Config) -> Result<HashMap<&str, Arc<Client>>, StartError> {
+    let mut clients = HashMap::new();
+    for oauth in &config.oauth {
+        let is_it = |account: &config::Account| matches!(&account.access, Access::OAuth { provider, .. } if *provider == oauth.name);
+        if config.accounts.iter().any(is_it) {
+            clients.insert(oauth.name.as_str(), Arc::new(oauth_client(oauth)?));
+        }
+    }
+    Ok(clients)
+}
+
+/// What asks this authorization server.
+///
+/// # Errors
+/// [`StartError::OAuth`]
+pub fn oauth_client(oauth: &config::OAuth) -> Result<Client, StartError> {
+    Client::new(oauth, clock::now).map_err(|error| StartError::OAuth {
+        name: oauth.name.clone(),
+        error,
+    })
 }
 
 /// Names this process among those that share a store: host, process, and when it started.

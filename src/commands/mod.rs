@@ -5,6 +5,7 @@
 pub mod client;
 mod format;
 mod mailboxes;
+pub mod oauth;
 pub mod status;
 pub mod store;
 pub mod sweep;

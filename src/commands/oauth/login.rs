@@ -1,0 +1,223 @@
+//! `popbridge oauth login`: a person says yes in a browser, wherever that is.
+//!
+//! Must not know: what an authorization server is asked, how tokens are sealed.
+
+use std::io::{BufRead, Read, Write};
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+
+use super::super::{CommandError, open};
+use super::owner;
+use crate::auth::TokenKey;
+use crate::bridge::tokens::Owner;
+use crate::cli::oauth::Login as Options;
+use crate::config::{Config, Grant};
+use crate::oauth::{
+    Client, CodeLogin, DeviceLogin, Granted, Loopback, OAuthError, Returned, Visit,
+};
+use crate::run::{keeper, oauth_client};
+use crate::secret::Secret;
+
+/// To find a telephone with the second factor on it.
+const PATIENCE: Duration = Duration::from_secs(15 * 60);
+/// Longer than any address that comes back.
+const MAX_LINE: u64 = 16 * 1024;
+
+/// Logs in and keeps what was granted.
+///
+/// # Errors
+/// The configuration's, the authorization server's, the store's; nothing has changed then.
+pub(super) async fn run(
+    options: &Options,
+    config: &Config,
+    input: Box<dyn BufRead + Send>,
+    out: &mut dyn Write,
+    notes: &mut dyn Write,
+) -> Result<(), CommandError> {
+    let owner = owner(config, &options.account)?;
+    let oauth = config.oauth.iter().find(|one| one.name == owner.provider);
+    let Some(oauth) = oauth.filter(|oauth| oauth.grant.needs_a_person()) else {
+        return Err(CommandError::Usage(format!(
+            "nobody has to log in for [account.{}]: [oauth.{}] lets popbridge in by itself",
+            owner.account, owner.provider
+        )));
+    };
+    // First what would be in the way at the end.
+    let store = open(config).await?;
+    let key = TokenKey::new(config.token_key.clone(), &config.state.folder);
+    key.read().map_err(CommandError::Failed)?;
+    let client = oauth_client(oauth)?;
+    let device = match options.device || oauth.grant == Grant::Device || options.no_browser {
+        true => device(options, &client, notes).await?,
+        false => None,
+    };
+    let granted = match device {
+        Some(device) => by_device(device, &client, &owner, out, notes).await?,
+        None => by_code(&client, &owner, input, out, notes).await?,
+    };
+    if granted.refresh.is_none() {
+        return Err(CommandError::Failed(format!(
+            "the authorization server gave no refresh token, so that the mailbox would be closed again soon; the scope of [oauth.{}] \
+             should say offline_access, or the server has to allow it for popbridge",
+            owner.provider
+        )));
+    }
+    keeper(config, store.clone()).keep(&owner, &granted).await?;
+    store.close().await;
+    writeln!(
+        notes,
+        "Done: [account.{}] is opened with tokens of [oauth.{}] from now on. `popbridge check --connect` tries it.",
+        owner.account, owner.provider
+    )?;
+    Ok(())
+}
+
+/// A device code, where there is one; `None` where that is only one of the ways.
+async fn device(
+    options: &Options,
+    client: &Client,
+    notes: &mut dyn Write,
+) -> Result<Option<DeviceLogin>, CommandError> {
+    let has_to = options.device || client.config().grant == Grant::Device;
+    if !client.has_device_codes().await? {
+        return match has_to {
+            true => Err(CommandError::Usage(format!(
+                "the server of [oauth.{}] gives no device codes for mail; leave --device out: without a browser on this machine the \
+                 address where it ends on another one can be pasted",
+                client.config().name
+            ))),
+            false => Ok(None),
+        };
+    }
+    match DeviceLogin::begin(client).await {
+        Ok(device) => Ok(Some(device)),
+        Err(error) if has_to => Err(error.into()),
+        Err(error) => {
+            writeln!(notes, "There is no device code: {error}")?;
+            Ok(None)
+        }
+    }
+}
+
+async fn by_device(
+    device: DeviceLogin,
+    client: &Client,
+    owner: &Owner,
+    out: &mut dyn Write,
+    notes: &mut dyn Write,
+) -> Result<Granted, CommandError> {
+    writeln!(
+        out,
+        "Open {} in a browser on any machine, enter the code {} and log in as {}.",
+        device.address, device.user_code, owner.user
+    )?;
+    writeln!(
+        notes,
+        "Waiting until that is done, for {} minutes at most ...",
+        device.lifetime.as_secs() / 60
+    )?;
+    let granted = device.finish(client).await;
+    granted.map_err(|error| CommandError::Failed(error.to_string()))
+}
+
+async fn by_code(
+    client: &Client,
+    owner: &Owner,
+    input: Box<dyn BufRead + Send>,
+    out: &mut dyn Write,
+    notes: &mut dyn Write,
+) -> Result<Granted, CommandError> {
+    let mut loopback = Loopback::bind().await?;
+    let login = CodeLogin::begin(client, &owner.user, loopback.port()).await?;
+    writeln!(
+        out,
+        "Open this address in a browser and log in as {}:\n\n  {}\n",
+        owner.user,
+        login.address()
+    )?;
+    writeln!(
+        notes,
+        "If that browser is on another machine, it ends at a page that it cannot show, whose address begins with {}; paste that \
+         address here.",
+        login.redirect()
+    )?;
+    let wait = returned(&login, &mut loopback, input, notes);
+    let expired = || CommandError::Failed("nobody has logged in within 15 minutes".to_owned());
+    let (returned, visit) = timeout(PATIENCE, wait).await.map_err(|_| expired())??;
+    let granted = match returned {
+        Ok(code) => login
+            .finish(client, &code)
+            .await
+            .map_err(|error| CommandError::Failed(in_words(&error))),
+        Err(why) => Err(CommandError::Failed(format!(
+            "the log-in was denied: {why}"
+        ))),
+    };
+    if let Some(visit) = visit {
+        let words = match granted.is_ok() {
+            true => "popbridge is logged in. This window can be closed.",
+            false => "The log-in did not work; popbridge says why where it was started.",
+        };
+        visit.answer(granted.is_ok(), words).await;
+    }
+    granted
+}
+
+/// A code that was used or guessed is as good as revoked, but nothing that was there before is gone.
+fn in_words(error: &OAuthError) -> String {
+    match error {
+        OAuthError::Revoked(why) => {
+            format!("the authorization server does not accept the code: {why}")
+        }
+        error => error.to_string(),
+    }
+}
+
+/// Waits for what belongs to this log-in: a code or a refusal, from a browser on this machine or from the keyboard.
+async fn returned(
+    login: &CodeLogin,
+    loopback: &mut Loopback,
+    input: Box<dyn BufRead + Send>,
+    notes: &mut dyn Write,
+) -> Result<(Result<Secret, String>, Option<Visit>), CommandError> {
+    let mut lines = lines(input);
+    loop {
+        let (returned, visit) = tokio::select! {
+            visit = loopback.visit() => (login.read_query(&visit.query), Some(visit)),
+            // Where nothing can be pasted the browser is waited for.
+            Some(line) = lines.recv() => match line.expose().trim() {
+                "" => continue,
+                line => (login.read_pasted(line), None),
+            },
+        };
+        match returned {
+            Returned::Code(code) => return Ok((Ok(code), visit)),
+            Returned::Denied(why) => return Ok((Err(why), visit)),
+            Returned::Foreign => writeln!(
+                notes,
+                "What came back does not belong to this log-in, and is not used; still waiting."
+            )?,
+        }
+        if let Some(visit) = visit {
+            let words = "This does not belong to the log-in that popbridge waits for.";
+            visit.answer(false, words).await;
+        }
+    }
+}
+
+/// The lines of `input` as they come. The thread that reads them ends with the process.
+fn lines(mut input: Box<dyn BufRead + Send>) -> mpsc::Receiver<Secret> {
+    let (send, receive) = mpsc::channel(1);
+    std::thread::spawn(move || {
+        loop {
+            let mut line = String::new();
+            let read = input.by_ref().take(MAX_LINE).read_line(&mut line);
+            if !matches!(read, Ok(1..)) || send.blocking_send(Secret::new(line)).is_err() {
+                break;
+            }
+        }
+    });
+    receive
+}
