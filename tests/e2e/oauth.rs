@@ -121,6 +121,31 @@ fn a_session_goes_on_where_the_upstream_ends_the_token_before_its_time() {
 }
 
 #[test]
+fn a_service_account_needs_nobody_to_log_in() {
+    let server = OAuthServer::start();
+    let folder = tempfile::tempdir().unwrap();
+    let table = server.service_account_table("test", folder.path());
+    let mut it = TokenOffice::before(server, &table, BOTH, Plan::default().with_clock());
+    it.office.add("scanner", &["view=undelivered"]);
+    let assertions = |it: &TokenOffice| {
+        it.server
+            .grants("urn:ietf:params:oauth:grant-type:jwt-bearer")
+    };
+    it.office.deliver([1]);
+    assert_eq!(it.poll("scanner"), [1]);
+    // It is kept like any other one.
+    it.office.close();
+    it.office.open();
+    it.office.deliver([2]);
+    assert_eq!(it.poll("scanner"), [2]);
+    assert_eq!(assertions(&it), 1);
+    it.tokens_end(1);
+    it.office.deliver([3]);
+    assert_eq!(it.poll("scanner"), [3]);
+    assert_eq!(assertions(&it), 2);
+}
+
+#[test]
 fn another_key_is_refused_at_the_start_and_makes_nothing_anew() {
     let mut it = TokenOffice::start(BOTH);
     it.office.add("desk", &[]);

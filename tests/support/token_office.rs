@@ -27,10 +27,13 @@ impl TokenOffice {
     pub fn with(mechanisms: &str, plan: Plan) -> Self {
         let server = OAuthServer::start();
         let table = server.table("test", "grant = \"device\"");
+        Self::before(server, &table, mechanisms, plan)
+    }
+
+    /// The same with a table `[oauth.test]` of the test's own.
+    pub fn before(server: OAuthServer, table: &str, mechanisms: &str, plan: Plan) -> Self {
         let dovecot = Dovecot::options().tokens(&server.url("/introspect"), mechanisms);
-        let plan = plan
-            .limits("upstream_idle = \"0s\"")
-            .tokens(&table, dovecot);
+        let plan = plan.limits("upstream_idle = \"0s\"").tokens(table, dovecot);
         Self {
             office: plan.start(),
             server,
@@ -58,7 +61,9 @@ impl TokenOffice {
     /// All access tokens end, so many lifetimes after the start: for the bridge's clock, and for the upstream.
     pub fn tokens_end(&self, lifetimes: u64) {
         self.server.expire_access();
-        self.office.ahead(lifetimes * (LIFETIME + 60));
+        let seconds = lifetimes * (LIFETIME + 60);
+        self.server.set_clock_ahead(seconds.cast_signed());
+        self.office.ahead(seconds);
     }
 
     /// One poll of a device that retrieves what is new: the numbers of the messages.
