@@ -114,6 +114,9 @@ with_rule_keys! {
         uidonly: Option<bool>,
         send_id: Option<bool>,
         connections: Option<Spanned<u16>>,
+        bytes_per_day: Option<Text>,
+        host_connections: Option<Spanned<u16>>,
+        logins_per_second: Option<Spanned<u16>>,
         connect_timeout: Option<Text>,
         command_timeout: Option<Text>,
     }

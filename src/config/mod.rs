@@ -145,8 +145,14 @@ pub struct Upstream {
     pub uidonly: bool,
     /// Whether the upstream is told after the log-in which program this is (ID, RFC 2971).
     pub send_id: bool,
-    /// The most connections to one mailbox, at least 1.
+    /// The most connections to one mailbox, of all instances together, at least 1.
     pub connections: usize,
+    /// The most that is received for one mailbox in 24 hours, of all instances together, in bytes, at least 1. `None`: any amount.
+    pub bytes_per_day: Option<u64>,
+    /// The most connections to the server, for all its mailboxes and of all instances together, at least 1. `None`: any number.
+    pub host_connections: Option<usize>,
+    /// The most log-ins at the server that begin in a second, of all instances together, 1 to 1000. `None`: any number.
+    pub logins_per_second: Option<u16>,
     /// For name resolution, TCP and TLS together.
     pub connect_timeout: Duration,
     /// How long a command may go on without a byte from the upstream.

@@ -10,6 +10,7 @@ use super::check::Check;
 use super::error::ConfigError;
 use super::file::{self, Text};
 use super::rules;
+use super::units;
 use super::validate::SECOND;
 use super::{DEFAULT_FILE, Overrides, Security, Upstream, Url};
 use crate::maildrop::uidl;
@@ -21,6 +22,8 @@ const CONNECTIONS: usize = 4;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
 /// A server that searches a large folder may be silent for long, but a dead one must be noticed.
 const COMMAND_TIMEOUT: Duration = Duration::from_secs(60);
+/// Log-ins are paced in milliseconds.
+const MOST_LOGINS: u16 = 1000;
 const TIMEOUTS: RangeInclusive<Duration> = SECOND..=Duration::from_secs(60 * 60);
 
 /// The name of the upstream that a flag or the environment gives.
@@ -97,6 +100,10 @@ fn with_defaults(name: String, url: Url) -> Upstream {
         uidonly: true,
         send_id: false,
         connections: CONNECTIONS,
+        // A server of one's own has none of these limits, and a provider's are in its profile.
+        bytes_per_day: None,
+        host_connections: None,
+        logins_per_second: None,
         connect_timeout: CONNECT_TIMEOUT,
         command_timeout: COMMAND_TIMEOUT,
     }
@@ -148,10 +155,36 @@ fn upstream(
             most => usize::from(most),
         };
     }
+    budgets(check, &table, &mut upstream)?;
     let timeout = |text: &Option<Text>, default| check.duration(text.as_ref(), default, TIMEOUTS);
     upstream.connect_timeout = timeout(&table.connect_timeout, CONNECT_TIMEOUT)?;
     upstream.command_timeout = timeout(&table.command_timeout, COMMAND_TIMEOUT)?;
     Ok(upstream)
+}
+
+/// What the upstream allows; 0 takes a limit away that a profile has set.
+fn budgets(
+    check: &Check<'_>,
+    table: &file::Upstream,
+    upstream: &mut Upstream,
+) -> Result<(), ConfigError> {
+    if let Some(text) = &table.bytes_per_day {
+        upstream.bytes_per_day = Some(check.parsed(text, units::size)?).filter(|most| *most > 0);
+    }
+    if let Some(number) = &table.host_connections {
+        upstream.host_connections = Some(usize::from(*number.get_ref())).filter(|most| *most > 0);
+    }
+    if let Some(number) = &table.logins_per_second {
+        upstream.logins_per_second = match *number.get_ref() {
+            0 => None,
+            most @ 1..=MOST_LOGINS => Some(most),
+            _ => {
+                let message = format!("logins_per_second is at most {MOST_LOGINS}; 0: any number");
+                return Err(check.error(number.span(), message));
+            }
+        };
+    }
+    Ok(())
 }
 
 /// Passwords do not leave this machine unencrypted unless somebody has written that they may.

@@ -3,6 +3,7 @@
 //! Must not know: I/O, the clock (times come in), IMAP commands, the configuration file, or who asks.
 
 mod action;
+pub mod budget;
 mod marks;
 mod retention;
 mod rules;

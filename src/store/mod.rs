@@ -7,6 +7,7 @@
 //! bridges compare, go by the database's own).
 
 mod apply;
+mod budgets;
 mod clients;
 mod disposals;
 mod engine;
@@ -26,6 +27,7 @@ mod troubles;
 mod types;
 mod writer;
 
+pub use budgets::{Caps, Claimed, Connecting, Hour};
 pub use error::StoreError;
 pub use prune::KEPT_FOR;
 pub use tokens::{NewToken, StoredToken, TokenFailure, TokenId, TokenState};

@@ -1,5 +1,6 @@
 //! One suite for both engines: each test below runs on a new SQLite file and on a new database of a real PostgreSQL.
 
+mod budgets;
 mod clients;
 mod disposals;
 mod leases;

@@ -1,0 +1,475 @@
+//! What upstreams allow, reckoned over all instances: octets of a mailbox in a day, connections, the pace of log-ins.
+//!
+//! Octets are kept by the hour. Connections and the pace are written down on PostgreSQL only, by the database's clock: on SQLite there is
+//! one bridge, whose memory knows them. A connection is a row that counts for as long as its instance says every few seconds that it
+//! is alive, so that one that is killed gives its connections back. None of this needs to survive a power cut of the database, which
+//! ends the instances' own work as well: it is not waited for until it is on the disk.
+//! Must not know: how much is allowed, what happens when that is reached.
+
+use std::time::Duration;
+
+use super::engine::Engine;
+use super::error::Failure;
+use super::sql::{Columns, Conn, Values, execute, execute_with, list};
+use super::{MailboxId, Store, StoreError};
+
+/// For how many seconds an instance is alive that says nothing more.
+const ALIVE_FOR: i64 = 60;
+/// For how many seconds somebody waits, who says nothing more.
+const WAITS_FOR: i64 = 15;
+
+/// What came for a mailbox in one hour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hour {
+    /// Hours since 1970.
+    pub hour: i64,
+    /// Octets.
+    pub bytes: u64,
+}
+
+/// A connection to an upstream, or one that is about to be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Connecting {
+    /// Given by its instance to this one only.
+    pub number: i64,
+    /// Whose it is, by a name that means the same at all instances.
+    pub mailbox: String,
+    /// Where it goes to.
+    pub host: String,
+}
+
+/// How many connections there may be, those of all instances together; none: any number.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Caps {
+    /// To the mailbox.
+    pub mailbox: Option<usize>,
+    /// To the host.
+    pub host: Option<usize>,
+}
+
+/// What came of asking for a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Claimed {
+    /// It is counted.
+    Yes,
+    /// The mailbox has as many as there may be.
+    FullMailbox,
+    /// The host has.
+    FullHost,
+}
+
+impl Store {
+    /// Adds octets that came for mailboxes in this hour (hours since 1970), and gives what came for each of them by all instances from the
+    /// hour `since` on.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn spend(
+        &self,
+        added: &[(MailboxId, u64)],
+        hour: i64,
+        since: i64,
+    ) -> Result<Vec<(MailboxId, Hour)>, StoreError> {
+        // In one order everywhere, so that two bridges do not wait for each other.
+        let mut added = added.to_vec();
+        added.sort_unstable_by_key(|(mailbox, _)| *mailbox);
+        let work = (added, hour, since);
+        self.write_to(Vec::new(), work, |(added, hour, since), conn| {
+            Box::pin(spend(added, *hour, *since, conn))
+        })
+        .await
+    }
+
+    /// What came for a mailbox, by all instances, from the hour `since` on.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn spent(&self, mailbox: MailboxId, since: i64) -> Result<Vec<Hour>, StoreError> {
+        let rows = self
+            .read(([mailbox], since), |(mailbox, since), conn| {
+                Box::pin(spent(mailbox, *since, conn))
+            })
+            .await?;
+        Ok(rows.into_iter().map(|(_, hour)| hour).collect())
+    }
+
+    /// Forgets what came before the hour `since`.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn forget_spent(&self, since: i64) -> Result<(), StoreError> {
+        self.write_to(Vec::new(), since, |since, conn| {
+            Box::pin(async move {
+                sqlx::query("DELETE FROM traffic WHERE hour < $1")
+                    .bind(*since)
+                    .execute(&mut *conn)
+                    .await?;
+                Ok(())
+            })
+        })
+        .await
+    }
+
+    /// Counts a connection, if there may be one more. Else it is noted that one is waited for, see [`Store::alive`].
+    ///
+    /// # Errors
+    /// See [`StoreError`]; whether it is counted is unknown then, and [`Store::disconnected`] is right in any case.
+    pub async fn claim(
+        &self,
+        holder: &str,
+        connecting: &Connecting,
+        caps: Caps,
+    ) -> Result<Claimed, StoreError> {
+        if !self.is_shared() {
+            return Ok(Claimed::Yes);
+        }
+        let work = (holder.to_owned(), connecting.clone(), caps);
+        self.write_to(Vec::new(), work, |(holder, connecting, caps), conn| {
+            Box::pin(claim(holder, connecting, *caps, conn))
+        })
+        .await
+    }
+
+    /// These connections of the instance are over, or were never made.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn disconnected(&self, holder: &str, numbers: &[i64]) -> Result<(), StoreError> {
+        if !self.is_shared() || numbers.is_empty() {
+            return Ok(());
+        }
+        let work = (holder.to_owned(), numbers.to_vec());
+        self.write_to(Vec::new(), work, |(holder, numbers), conn| {
+            Box::pin(async move {
+                lazily(conn).await?;
+                let numbers = list(numbers.iter().copied());
+                let statement =
+                    format!("DELETE FROM connection WHERE holder = $1 AND number IN ({numbers})");
+                execute_with(conn, statement, vec![holder.clone()]).await?;
+                Ok(())
+            })
+        })
+        .await
+    }
+
+    /// The instance is alive and has these connections, beside some whose numbers are above `newest`. What is not as it says is corrected.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn alive(
+        &self,
+        holder: &str,
+        live: &[Connecting],
+        newest: i64,
+    ) -> Result<(), StoreError> {
+        if !self.is_shared() {
+            return Ok(());
+        }
+        let work = (holder.to_owned(), live.to_vec(), newest);
+        self.write_to(Vec::new(), work, |(holder, live, newest), conn| {
+            Box::pin(alive(holder, live, *newest, conn))
+        })
+        .await
+    }
+
+    /// Mailboxes and hosts at which other instances wait for connections of this one to end.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn wanted(&self, holder: &str) -> Result<Vec<String>, StoreError> {
+        if !self.is_shared() {
+            return Ok(Vec::new());
+        }
+        self.read(holder.to_owned(), |holder, conn| {
+            Box::pin(async move {
+                let rows = sqlx::query(timed(
+                    "SELECT place FROM wanted WHERE expires_at > {now} AND holder <> $1 AND EXISTS \
+                     (SELECT 1 FROM connection c WHERE c.holder = $1 AND (c.mailbox = place OR c.host = place))",
+                ))
+                .bind(holder.clone())
+                .fetch_all(&mut *conn)
+                .await?;
+                rows.iter().map(|row| row.string(0)).collect()
+            })
+        })
+        .await
+    }
+
+    /// The instance ends: it has no connections any more.
+    ///
+    /// # Errors
+    /// See [`StoreError`]; they are not counted any more within a minute then.
+    pub async fn leave(&self, holder: &str) -> Result<(), StoreError> {
+        if !self.is_shared() {
+            return Ok(());
+        }
+        self.write_to(Vec::new(), holder.to_owned(), |holder, conn| {
+            Box::pin(async move {
+                for statement in [
+                    "DELETE FROM instance WHERE holder = $1",
+                    "DELETE FROM connection WHERE holder = $1",
+                    "DELETE FROM wanted WHERE holder = $1",
+                ] {
+                    sqlx::query(statement)
+                        .bind(holder.clone())
+                        .execute(&mut *conn)
+                        .await?;
+                }
+                Ok(())
+            })
+        })
+        .await
+    }
+
+    /// Takes the next place in the row of log-ins at a host, of which one begins every `interval`. Gives how long that is to be waited for;
+    /// `None`, and no place, where it is longer than `patience`, or where nothing is shared.
+    ///
+    /// # Errors
+    /// See [`StoreError`]; a place may be taken then, and stays empty.
+    pub async fn log_in_turn(
+        &self,
+        host: &str,
+        interval: Duration,
+        patience: Duration,
+    ) -> Result<Option<Duration>, StoreError> {
+        if !self.is_shared() {
+            return Ok(None);
+        }
+        let millis =
+            |duration: Duration| i64::try_from(duration.as_millis()).unwrap_or(i64::from(u32::MAX));
+        let work = (host.to_owned(), millis(interval), millis(patience));
+        let wait = self
+            .write_to(Vec::new(), work, |(host, interval, patience), conn| {
+                Box::pin(log_in_turn(host, *interval, *patience, conn))
+            })
+            .await?;
+        Ok(wait.map(|wait| Duration::from_millis(u64::try_from(wait).unwrap_or(0))))
+    }
+}
+
+/// `{now}` stands for the database's clock in seconds, `{millis}` for the same in milliseconds.
+fn timed(statement: &str) -> sqlx::AssertSqlSafe<String> {
+    let millis = "CAST(FLOOR(EXTRACT(EPOCH FROM clock_timestamp()) * 1000) AS BIGINT)";
+    let statement = statement.replace("{now}", Engine::Postgres.clock());
+    sqlx::AssertSqlSafe(statement.replace("{millis}", millis))
+}
+
+/// This transaction is not waited for until it is on the disk.
+async fn lazily(conn: &mut Conn) -> Result<(), Failure> {
+    execute(conn, "SET LOCAL synchronous_commit TO OFF").await
+}
+
+async fn spend(
+    added: &[(MailboxId, u64)],
+    hour: i64,
+    since: i64,
+    conn: &mut Conn,
+) -> Result<Vec<(MailboxId, Hour)>, Failure> {
+    let mut values = Values::default();
+    for (mailbox, bytes) in added.iter().filter(|(_, bytes)| *bytes > 0) {
+        values
+            .row()
+            .number(mailbox.0)
+            .number(hour)
+            .number(i64::try_from(*bytes).unwrap_or(i64::MAX));
+    }
+    values
+        .run(
+            conn,
+            "INSERT INTO traffic (mailbox_id, hour, bytes) VALUES ",
+            " ON CONFLICT (mailbox_id, hour) DO UPDATE SET bytes = traffic.bytes + excluded.bytes",
+        )
+        .await?;
+    let mailboxes: Vec<MailboxId> = added.iter().map(|(mailbox, _)| *mailbox).collect();
+    spent(&mailboxes, since, conn).await
+}
+
+async fn spent(
+    mailboxes: &[MailboxId],
+    since: i64,
+    conn: &mut Conn,
+) -> Result<Vec<(MailboxId, Hour)>, Failure> {
+    if mailboxes.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mailboxes = list(mailboxes.iter().map(|mailbox| mailbox.0));
+    // Safe: numbers and nothing else.
+    let rows = sqlx::query(sqlx::AssertSqlSafe(format!(
+        "SELECT mailbox_id, hour, bytes FROM traffic WHERE mailbox_id IN ({mailboxes}) AND hour >= {since} ORDER BY mailbox_id, hour"
+    )))
+    .persistent(false)
+    .fetch_all(&mut *conn)
+    .await?;
+    let row = |row: &sqlx::any::AnyRow| {
+        let hour = Hour {
+            hour: row.int(1)?,
+            bytes: u64::try_from(row.int(2)?).unwrap_or(0),
+        };
+        Ok((MailboxId(row.int(0)?), hour))
+    };
+    rows.iter().map(row).collect()
+}
+
+async fn claim(
+    holder: &str,
+    connecting: &Connecting,
+    caps: Caps,
+    conn: &mut Conn,
+) -> Result<Claimed, Failure> {
+    lazily(conn).await?;
+    let Connecting {
+        number,
+        mailbox,
+        host,
+    } = connecting;
+    let places = [
+        (mailbox, caps.mailbox, "mailbox", Claimed::FullMailbox),
+        (host, caps.host, "host", Claimed::FullHost),
+    ];
+    // The mailbox first, everywhere: no two wait for each other.
+    for (place, cap, column, full) in places {
+        let Some(cap) = cap else { continue };
+        if used(place, column, holder, conn).await? >= i64::try_from(cap).unwrap_or(i64::MAX) {
+            sqlx::query(timed(
+                "INSERT INTO wanted (place, holder, expires_at) VALUES ($1, $2, {now} + $3) \
+                 ON CONFLICT (place, holder) DO UPDATE SET expires_at = excluded.expires_at",
+            ))
+            .bind(place.clone())
+            .bind(holder.to_owned())
+            .bind(WAITS_FOR)
+            .execute(&mut *conn)
+            .await?;
+            return Ok(full);
+        }
+    }
+    enrol(holder, conn).await?;
+    sqlx::query(
+        "INSERT INTO connection (holder, number, mailbox, host) VALUES ($1, $2, $3, $4) \
+         ON CONFLICT (holder, number) DO NOTHING",
+    )
+    .bind(holder.to_owned())
+    .bind(*number)
+    .bind(mailbox.clone())
+    .bind(host.clone())
+    .execute(&mut *conn)
+    .await?;
+    Ok(Claimed::Yes)
+}
+
+/// How many connections to a place there are. Whoever else asks the same waits until this transaction has ended.
+async fn used(place: &str, column: &str, holder: &str, conn: &mut Conn) -> Result<i64, Failure> {
+    // In a space of its own beside the lock of the migrations. Two places with one hash wait for each other, and nothing worse.
+    sqlx::query("SELECT pg_advisory_xact_lock(7011042, hashtext($1))")
+        .bind(place.to_owned())
+        .execute(&mut *conn)
+        .await?;
+    let row = sqlx::query(timed(&format!(
+        "SELECT COUNT(*) FROM connection c WHERE c.{column} = $1 AND (c.holder = $2 OR EXISTS \
+         (SELECT 1 FROM instance i WHERE i.holder = c.holder AND i.expires_at > {{now}}))"
+    )))
+    .bind(place.to_owned())
+    .bind(holder.to_owned())
+    .fetch_one(&mut *conn)
+    .await?;
+    row.int(0)
+}
+
+/// The instance is there, if it was not yet. Nothing is written if it was: all its log-ins would wait for the one row.
+async fn enrol(holder: &str, conn: &mut Conn) -> Result<(), Failure> {
+    sqlx::query(timed(
+        "INSERT INTO instance (holder, expires_at) VALUES ($1, {now} + $2) ON CONFLICT (holder) DO NOTHING",
+    ))
+    .bind(holder.to_owned())
+    .bind(ALIVE_FOR)
+    .execute(&mut *conn)
+    .await?;
+    Ok(())
+}
+
+async fn alive(
+    holder: &str,
+    live: &[Connecting],
+    newest: i64,
+    conn: &mut Conn,
+) -> Result<(), Failure> {
+    lazily(conn).await?;
+    enrol(holder, conn).await?;
+    sqlx::query(timed(
+        "UPDATE instance SET expires_at = {now} + $2 WHERE holder = $1",
+    ))
+    .bind(holder.to_owned())
+    .bind(ALIVE_FOR)
+    .execute(&mut *conn)
+    .await?;
+    let counted = sqlx::query("SELECT COUNT(*) FROM connection WHERE holder = $1 AND number <= $2")
+        .bind(holder.to_owned())
+        .bind(newest)
+        .fetch_one(&mut *conn)
+        .await?
+        .int(0)?;
+    if counted != i64::try_from(live.len()).unwrap_or(i64::MAX) {
+        // It was thought dead, or one of both does not know what came of a write.
+        correct(holder, live, newest, conn).await?;
+    }
+    let dead = sqlx::query(timed("DELETE FROM instance WHERE expires_at <= {now}"))
+        .execute(&mut *conn)
+        .await?;
+    if dead.rows_affected() > 0 {
+        execute(
+            conn,
+            "DELETE FROM connection WHERE holder NOT IN (SELECT holder FROM instance)",
+        )
+        .await?;
+    }
+    sqlx::query(timed("DELETE FROM wanted WHERE expires_at <= {now}"))
+        .execute(&mut *conn)
+        .await?;
+    Ok(())
+}
+
+async fn correct(
+    holder: &str,
+    live: &[Connecting],
+    newest: i64,
+    conn: &mut Conn,
+) -> Result<(), Failure> {
+    sqlx::query("DELETE FROM connection WHERE holder = $1 AND number <= $2")
+        .bind(holder.to_owned())
+        .bind(newest)
+        .execute(&mut *conn)
+        .await?;
+    for chunk in live.chunks(super::sql::CHUNK) {
+        let mut values = Values::default();
+        for one in chunk {
+            values
+                .row()
+                .text(Some(holder))
+                .number(one.number)
+                .text(Some(&one.mailbox))
+                .text(Some(&one.host));
+        }
+        let before = "INSERT INTO connection (holder, number, mailbox, host) VALUES ";
+        values.run(conn, before, "").await?;
+    }
+    Ok(())
+}
+
+async fn log_in_turn(
+    host: &str,
+    interval: i64,
+    patience: i64,
+    conn: &mut Conn,
+) -> Result<Option<i64>, Failure> {
+    lazily(conn).await?;
+    let row = sqlx::query(timed(
+        "INSERT INTO login_pace (host, next_at) VALUES ($1, {millis} + $2) \
+         ON CONFLICT (host) DO UPDATE SET next_at = GREATEST(login_pace.next_at, {millis}) + $2 \
+         WHERE login_pace.next_at <= {millis} + $3 RETURNING next_at - $2 - {millis}",
+    ))
+    .bind(host.to_owned())
+    .bind(interval)
+    .bind(patience)
+    .fetch_optional(&mut *conn)
+    .await?;
+    row.map(|row| row.int(0)).transpose()
+}
