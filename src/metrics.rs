@@ -34,6 +34,11 @@
 //! | `popbridge_client_lost_messages` | gauge | account, client | messages that others took away before the client had them |
 //! | `popbridge_account_pending_disposals` | gauge | account | disposals and flags not done upstream yet |
 //! | `popbridge_account_withheld_messages` | gauge | account | messages that cannot be read and are withheld |
+//! | `popbridge_account_connections` | gauge | account | connections to the mailbox that this instance has |
+//! | `popbridge_account_budget_bytes` | gauge | account | what may be received for it in a day; only where there is a limit |
+//! | `popbridge_account_received_bytes` | gauge | account | what was received for it in the last day, by all instances; likewise |
+//! | `popbridge_upstream_waits_total` | counter | upstream, what, outcome | waits because an upstream allows no more |
+//! | `popbridge_upstream_wait_seconds` | histogram | upstream, what | how long they were |
 //! | `popbridge_disposals_total` | counter | outcome | messages that were to be disposed of or flagged |
 //! | `popbridge_token_expiry_timestamp_seconds` | gauge | account | when the account's access token ends |
 //! | `popbridge_token_refreshes_total` | counter | account, outcome | access tokens asked for at an authorization server |
@@ -41,11 +46,12 @@
 //! | `popbridge_unreadable_messages_total` | counter | | times that a message could not be read for the third time or more |
 //!
 //! Label values: `tls` is none, starttls or implicit; `direction` is received or sent, as the bridge sees it; `kind` is line_too_long,
-//! behind_stls (something in clear behind STLS) or tls_handshake (one that failed); `outcome` is spelled in the enum that the method
+//! behind_stls (something in clear behind STLS) or tls_handshake (one that failed); `what` is connection or login; `outcome` is spelled in the enum that the method
 //! takes. Gauges of accounts and clients are there for configured accounts and clients that the operator added, and are set when the
 //! account is looked through (`limits.sweep_interval`) and after its clients' sessions.
 
 mod bodies;
+mod budgets;
 mod labels;
 mod mailboxes;
 mod tokens;
@@ -64,8 +70,8 @@ use prometheus::{
 
 use labels::Label;
 pub use labels::{
-    BadInput, BodyLookup, CommandOutcome, ConnectOutcome, Direction, DisposalOutcome, IndexLookup,
-    LoginOutcome, SessionTls, TokenRefresh, UpstreamOutcome,
+    Awaited, BadInput, BodyLookup, CommandOutcome, ConnectOutcome, Direction, DisposalOutcome,
+    IndexLookup, LoginOutcome, SessionTls, TokenRefresh, UpstreamOutcome, WaitOutcome,
 };
 pub use mailboxes::ClientFigures;
 pub use upstream::{ConnectionGuard, UpstreamMetrics};
@@ -92,6 +98,7 @@ pub struct Metrics {
     index_cache_bytes: IntGauge,
     index_cache_entries: IntGauge,
     bodies: bodies::Families,
+    budgets: budgets::Families,
     mailboxes: mailboxes::Families,
     tokens: tokens::Families,
 }
@@ -157,6 +164,7 @@ impl Metrics {
             index_cache_entries: family
                 .gauge("index_cache_entries", "Folder lists that are known."),
             bodies: bodies::Families::new(&family),
+            budgets: budgets::Families::new(&family),
             mailboxes: mailboxes::Families::new(&family),
             tokens: tokens::Families::new(&family),
             registry: family.registry,
@@ -233,6 +241,7 @@ impl Metrics {
     /// The metrics of one upstream. `name` must be from the configuration, as it becomes a label.
     #[must_use]
     pub fn upstream(&self, name: &str) -> UpstreamMetrics {
+        self.budgets.of_upstream(name);
         self.upstream.of(name)
     }
 

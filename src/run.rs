@@ -161,6 +161,7 @@ pub async fn serve(config: &Config) -> Result<(), StartError> {
     // Both write what they have to write, and are done soon.
     let _ = tokio::time::timeout(LAST_WRITES, tending).await;
     let _ = tokio::time::timeout(LAST_WRITES, bridge.tokens_settled()).await;
+    let _ = tokio::time::timeout(LAST_WRITES, bridge.settle()).await;
     if tokio::time::timeout(LAST_WRITES, store.close())
         .await
         .is_err()

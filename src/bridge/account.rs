@@ -10,7 +10,7 @@ use super::tokens::{Access, Tokens};
 use super::trouble::Trouble;
 use crate::auth::PasswordSource;
 use crate::config;
-use crate::imap::{Connection, Credentials, Error, Nature, Proof};
+use crate::imap::{Connection, Credentials, Endpoint, Error, Nature, Observer, Proof};
 use crate::policy::{DisposeRule, Rules};
 use crate::store::MailboxId;
 
@@ -96,11 +96,6 @@ pub(super) struct Account {
 }
 
 impl Account {
-    /// A logged-in connection of nobody else's, beyond those that are kept.
-    pub(super) async fn open(&self) -> Result<Box<Connection>, Trouble> {
-        open(self.entrance()).await
-    }
-
     /// The way into the mailbox.
     pub(super) fn entrance(&self) -> Entrance<'_> {
         Entrance {
@@ -126,60 +121,65 @@ impl Password {
     }
 }
 
-/// A logged-in connection.
-pub(super) async fn open(entrance: Entrance<'_>) -> Result<Box<Connection>, Trouble> {
+/// A logged-in connection, with an observer of its own if there is one.
+pub(super) async fn open(
+    entrance: Entrance<'_>,
+    observer: Option<Arc<dyn Observer>>,
+) -> Result<Box<Connection>, Trouble> {
     let Entrance {
         upstream,
         login,
         password,
     } = entrance;
+    let observed = observer.map(|observer| upstream.endpoint.observed_by(observer));
+    let endpoint = observed.as_ref().unwrap_or(&upstream.endpoint);
     let proof = match password {
         Password::Presented(proof) => proof.clone(),
         Password::Configured(source) => {
             let read = source.read();
             Proof::Password(read.map_err(|error| Trouble::Password(error.to_string()))?)
         }
-        Password::Tokens(tokens) => return open_with_token(upstream, login, tokens).await,
+        Password::Tokens(tokens) => return open_with_token(endpoint, login, tokens).await,
     };
-    let opened = log_in(upstream, login, proof).await;
+    let opened = log_in(endpoint, login, proof).await;
     opened.map_err(|error| of_log_in(error, password.is_configured()))
 }
 
 /// The same with a token. One that the upstream refuses although it should be good is replaced once.
 async fn open_with_token(
-    upstream: &Upstream,
+    endpoint: &Endpoint,
     login: &str,
     tokens: &Arc<Tokens>,
 ) -> Result<Box<Connection>, Trouble> {
     let access = tokens.access().await?;
-    let refused = match log_in_with(upstream, login, &access).await {
+    let refused = match log_in_with(endpoint, login, &access).await {
         Err(error) if error.nature() == Nature::Credentials => error,
         opened => return opened.map_err(|error| of_log_in(error, true)),
     };
     let Some(access) = tokens.instead(access.version).await? else {
         return Err(Trouble::Account(refused));
     };
-    let opened = log_in_with(upstream, login, &access).await;
+    let opened = log_in_with(endpoint, login, &access).await;
     opened.map_err(|error| of_log_in(error, true))
 }
 
 async fn log_in_with(
-    upstream: &Upstream,
+    endpoint: &Endpoint,
     login: &str,
     access: &Access,
 ) -> Result<Box<Connection>, Error> {
-    let mut connection = log_in(upstream, login, Proof::Token(access.token.clone())).await?;
+    let mut connection = log_in(endpoint, login, Proof::Token(access.token.clone())).await?;
     // Upstreams end connections whose token has ended; others do not, and should.
     connection.retire_at(access.good_until.into_std());
     Ok(connection)
 }
 
-async fn log_in(upstream: &Upstream, login: &str, proof: Proof) -> Result<Box<Connection>, Error> {
+async fn log_in(endpoint: &Endpoint, login: &str, proof: Proof) -> Result<Box<Connection>, Error> {
     let credentials = Credentials {
         user: login.to_owned(),
         proof,
     };
-    upstream.endpoint.open(&credentials).await.map(Box::new)
+    endpoint.open(&credentials).await.map(Box::new)
 }
 
 fn of_log_in(error: Error, is_configured: bool) -> Trouble {

@@ -15,6 +15,7 @@ use tracing::{info, warn};
 use super::Upstream;
 use super::account::Account;
 use super::accounts::Accounts;
+use super::budget::{Allowance, Short};
 use super::clock;
 use super::known::Known;
 use super::pool::{Lease, Purpose, Visit};
@@ -136,11 +137,19 @@ impl Mailbox {
         part: Part,
         following: impl Iterator<Item = Item>,
     ) -> Result<Source<'_>, Trouble> {
-        // Who has a connection already needs no other.
+        // Who has a connection already needs no other, and is not stopped in the middle of a message.
         if self.connection.is_some() {
             return self.direct(item, part).await.map(Source::Stream);
         }
-        match self.in_memory(item, part, following).await? {
+        let ahead = match self.accounts.pool.allowance(&self.account).await? {
+            Allowance::Messages { ahead } => ahead,
+            Allowance::Lists { seconds } => {
+                let at_hand = self.at_hand(item, part).await;
+                let short = Trouble::Budget(Short::Octets { seconds });
+                return at_hand.map(Source::InMemory).ok_or(short);
+            }
+        };
+        match self.in_memory(item, part, following, ahead).await? {
             Found::Here(octets) => Ok(Source::InMemory(octets)),
             Found::Nowhere => self.direct(item, part).await.map(Source::Stream),
             Found::Late => {

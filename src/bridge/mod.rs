@@ -6,6 +6,7 @@ mod account;
 mod accounts;
 mod act;
 mod bodies;
+mod budget;
 pub(crate) mod clock;
 mod doubt;
 mod due;
@@ -41,6 +42,7 @@ mod watch;
 mod wire;
 
 pub use account::{Password, Terms};
+pub use budget::Short;
 pub use session::serve;
 pub use standing::Standing;
 pub use tend::Swept;
@@ -53,6 +55,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use accounts::Accounts;
+use budget::Budgets;
 use locks::Locks;
 use pool::Pool;
 use sweeper::LastSeen;
@@ -104,10 +107,12 @@ impl Bridge {
         verifier: Verifier,
         holder: String,
     ) -> Self {
+        let budgets = Budgets::new(store.clone(), holder.clone(), Arc::clone(&metrics));
         let accounts = Accounts::new(
             &limits,
             Pool::new(
                 verifier.clone(),
+                budgets,
                 limits.upstream_idle,
                 limits.password_trust,
             ),
@@ -142,12 +147,21 @@ impl Bridge {
     /// All metrics in Prometheus' text format, with the cache's size as it is now.
     pub fn render_metrics(&self) -> String {
         self.accounts.gauge();
+        for one in self.configured.values() {
+            let pool = &self.accounts.pool;
+            pool.gauge(&one.name, &one.upstream, &one.login);
+        }
         self.metrics.render()
     }
 
     /// Ends when no tokens are on their way: a refresh token that was rotated in this moment is not lost by an end of the process.
     pub async fn tokens_settled(&self) {
         self.tokens.settled().await;
+    }
+
+    /// Writes what is to be known of this process when it has ended. Call it when all sessions are over.
+    pub async fn settle(&self) {
+        self.accounts.pool.settle().await;
     }
 
     /// Where everything is counted.

@@ -5,6 +5,7 @@
 //! others from their lists.
 //! Must not know: sessions, what the connections are used for.
 
+mod entry;
 mod shelf;
 
 use std::collections::HashMap;
@@ -16,10 +17,12 @@ use tokio::time::Instant;
 use tracing::Instrument as _;
 
 use super::Upstream;
-use super::account::{Account, Password, open};
+use super::account::{Account, Password};
+use super::budget::Budgets;
 use super::trouble::Trouble;
 use crate::auth::{Kind, Sealed, Verifier};
 use crate::imap::Proof;
+use entry::Beside;
 use shelf::{Permits, Shelf};
 
 pub(super) use shelf::{Credential, Lease, Visit};
@@ -33,6 +36,10 @@ pub(super) enum Purpose {
     LateBodies,
     /// Lists, disposals and everything else that ends by itself.
     Care,
+    /// A second list, for somebody who has a connection already.
+    SecondLook,
+    /// Waiting for mail, for as long as the bridge runs.
+    Watching,
 }
 
 /// A mailbox's log-in at an upstream, with the credential that somebody has for it.
@@ -47,6 +54,7 @@ pub(super) struct Entrance<'a> {
 pub(super) struct Pool {
     shelves: Mutex<HashMap<Name, Arc<Shelf>>>,
     verifier: Verifier,
+    budgets: Budgets,
     /// How long a presented password or token is believed that the upstream has accepted. When a token expires is not known here.
     trust: Duration,
     /// How long a connection is kept that nobody uses.
@@ -64,10 +72,16 @@ pub(super) struct Turn {
 
 impl Pool {
     /// Keeps connections for `idle` after their last use; a presented password is believed for `trust` after the upstream has accepted it.
-    pub(super) fn new(verifier: Verifier, idle: Duration, trust: Duration) -> Self {
+    pub(super) fn new(
+        verifier: Verifier,
+        budgets: Budgets,
+        idle: Duration,
+        trust: Duration,
+    ) -> Self {
         Self {
             shelves: Mutex::default(),
             verifier,
+            budgets,
             trust,
             idle,
         }
@@ -94,7 +108,7 @@ impl Pool {
         if shelf.trusts(credential, self.trust) {
             return Ok(());
         }
-        let connection = open(entrance).await?;
+        let connection = self.connect(&shelf, entrance, Beside::Within).await?;
         if let Some(over) = shelf.admit(connection, credential) {
             tokio::spawn(over.logout().in_current_span());
         }
@@ -134,9 +148,13 @@ impl Pool {
     ) -> Result<Lease, Trouble> {
         let Turn { shelf, permits } = turn;
         let entrance = account.entrance();
+        shelf.belongs_to(account);
         match shelf.reuse(self.credential(entrance), folder, permits) {
             Ok(lease) => Ok(lease),
-            Err(permits) => self.open(&shelf, entrance, permits).await,
+            Err(permits) => {
+                let beside = Beside::of(&permits);
+                self.open(&shelf, entrance, permits, beside).await
+            }
         }
     }
 
@@ -147,13 +165,20 @@ impl Pool {
     pub(super) async fn renew(&self, account: &Account, lease: &mut Lease) -> Result<(), Trouble> {
         // Whatever ended this one may have ended the others.
         lease.forget_others();
-        lease.renew(open(account.entrance()).await?);
+        let entrance = account.entrance();
+        let shelf = self.shelf(entrance);
+        lease.renew(self.connect(&shelf, entrance, Beside::Instead).await?);
         Ok(())
     }
 
     /// Keeps a connection for whoever comes next, if it can be used again.
     pub(super) fn give_back(&self, lease: Lease) {
         lease.give_back(!self.idle.is_zero());
+    }
+
+    /// Tells other instances that this one and its connections are there. Call it every few seconds.
+    pub(super) async fn alive(&self) {
+        self.budgets.connections.alive().await;
     }
 
     /// Closes what nobody has used for long. Call it every few seconds.
@@ -187,11 +212,12 @@ impl Pool {
         shelf: &Arc<Shelf>,
         entrance: Entrance<'_>,
         permit: Permits,
+        beside: Beside,
     ) -> Result<Lease, Trouble> {
         if let Some(idle) = shelf.make_room() {
             tokio::spawn(idle.logout().in_current_span());
         }
-        let connection = open(entrance).await?;
+        let connection = self.connect(shelf, entrance, beside).await?;
         let credential = self.credential(entrance);
         Ok(shelf.lease(connection, credential, Instant::now(), permit, true))
     }
@@ -199,9 +225,10 @@ impl Pool {
     fn shelf(&self, entrance: Entrance<'_>) -> Arc<Shelf> {
         let name = (entrance.upstream.name.clone(), entrance.login.to_owned());
         let mut shelves = self.shelves();
-        let shelf = shelves
-            .entry(name)
-            .or_insert_with(|| Arc::new(Shelf::new(entrance.upstream.connections)));
+        let shelf = shelves.entry(name).or_insert_with(|| {
+            let shelf = Shelf::new(entrance.upstream.connections);
+            Arc::new(shelf.at(self.budgets.place(entrance)))
+        });
         Arc::clone(shelf)
     }
 

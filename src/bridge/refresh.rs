@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use tracing::{Instrument as _, warn};
+use tracing::warn;
 
 use super::account::Account;
 use super::accounts::{Accounts, Opened};
@@ -261,28 +261,28 @@ impl Accounts {
         visible::believe(connection, was.as_deref(), &index)?;
         self.limited.tell(account, connection, &folder.name, &index);
         if was.is_some_and(|was| is_doubtful(&was, &index)) {
-            confirm(account, &folder.name, &index).await?;
+            self.confirm(account, &folder.name, &index).await?;
         }
         Ok(index)
     }
-}
 
-/// What one connection says and is hard to believe is asked again on another one.
-async fn confirm(account: &Account, folder: &str, index: &Index) -> Result<(), Trouble> {
-    let second = async {
-        let mut second = account.open().await?;
-        let (again, _) = refresh(&mut second, folder, None).await?;
-        tokio::spawn(second.logout().in_current_span());
-        Ok::<_, Trouble>(again)
-    };
-    let why = match second.await {
-        Ok(again) if is_confirmed_by(index, &again) => return Ok(()),
-        Ok(_) => "much of the folder was gone, but not on a second connection",
-        Err(trouble) => {
-            warn!(upstream = account.upstream.name, %trouble, "the second connection failed");
-            // Nothing that another attempt on the first one would help.
-            "much of the folder was gone, and a second connection could not confirm it"
-        }
-    };
-    Err(Error::Inconsistent(why).into())
+    /// What one connection says and is hard to believe is asked again on another one.
+    async fn confirm(&self, account: &Account, folder: &str, index: &Index) -> Result<(), Trouble> {
+        let second = async {
+            let mut second = self.pool.second(account).await?;
+            let (again, _) = refresh(&mut second, folder, None).await?;
+            second.close();
+            Ok::<_, Trouble>(again)
+        };
+        let why = match second.await {
+            Ok(again) if is_confirmed_by(index, &again) => return Ok(()),
+            Ok(_) => "much of the folder was gone, but not on a second connection",
+            Err(trouble) => {
+                warn!(upstream = account.upstream.name, %trouble, "the second connection failed");
+                // Nothing that another attempt on the first one would help.
+                "much of the folder was gone, and a second connection could not confirm it"
+            }
+        };
+        Err(Error::Inconsistent(why).into())
+    }
 }

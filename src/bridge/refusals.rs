@@ -4,6 +4,7 @@
 //! locks itself out or forgets its password because an upstream had a bad day. The operator reads the cause in the log.
 //! Must not know: sockets, sessions.
 
+use super::budget::Short;
 use super::enter::Barred;
 use super::tokens::TokenTrouble;
 use super::trouble::Trouble;
@@ -42,6 +43,7 @@ pub(super) fn of(trouble: &Trouble) -> Refusal {
             "The bridge cannot reach its own records; try again later.",
         ),
         Trouble::Token(trouble) => of_token(trouble),
+        Trouble::Budget(short) => of_budget(*short),
         Trouble::Password(_) | Trouble::Account(_) | Trouble::NoGmMsgid | Trouble::Settings(_) => {
             permanent()
         }
@@ -84,6 +86,36 @@ fn of_upstream(error: &Error) -> Refusal {
         (_, Nature::Permanent) => permanent(),
         // Credentials that worked at the log-in and fail in mid-session say nothing about the client.
         (_, Nature::Temporary | Nature::Credentials) => temporary(),
+    }
+}
+
+/// What passes by itself, and has nothing to do with the client.
+fn of_budget(short: Short) -> Refusal {
+    let text = match short {
+        Short::Octets { seconds } => format!(
+            "The mailbox's server gives out only so much in a day, and that was reached; messages can be read again in about {}.",
+            in_words(seconds)
+        )
+        .into(),
+        Short::Connections => {
+            "The mailbox's server takes no more connections at the moment; try again later.".into()
+        }
+        Short::LogIns => {
+            "Too many are logging in at the mailbox's server at the moment; try again later.".into()
+        }
+    };
+    Refusal {
+        code: Some(Code::SysTemp),
+        text,
+    }
+}
+
+/// At least so long.
+fn in_words(seconds: u64) -> String {
+    match (seconds.div_ceil(60), seconds.div_ceil(3600)) {
+        (0 | 1, _) => "a minute".to_owned(),
+        (minutes @ ..=90, _) => format!("{minutes} minutes"),
+        (_, hours) => format!("{hours} hours"),
     }
 }
 

@@ -8,7 +8,7 @@
 use std::io;
 
 use bytes::{Buf as _, BytesMut};
-use tracing::warn;
+use tracing::{debug, warn};
 
 use super::mailbox::Mailbox;
 use super::placeholder;
@@ -289,7 +289,14 @@ impl Answer<'_> {
     }
 
     fn give_up(&self, error: &Trouble, wire: &mut Wire) -> Retrieved {
-        warn!(uid = self.body.item.uid.get(), %error, sent = self.sent, "a message could not be read to its end");
+        let uid = self.body.item.uid.get();
+        match error {
+            // The log hears of that once, not with each message.
+            Trouble::Budget(_) => debug!(uid, %error, "a message has to wait"),
+            _ => {
+                warn!(uid, %error, sent = self.sent, "a message could not be read to its end");
+            }
+        }
         if self.sent {
             return Retrieved::Cut;
         }

@@ -11,6 +11,7 @@ use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval};
 use tracing::warn;
 
+use super::budget::TICK;
 use super::losses::losses_before;
 use super::office::stored;
 use super::readers::Readers;
@@ -63,6 +64,7 @@ impl Bridge {
                 watching.spawn(Arc::clone(&self).watch(account.name.clone()));
             }
         }
+        watching.spawn(Arc::clone(&self).reckon());
         loop {
             tokio::select! {
                 () = told(&mut shutdown) => break,
@@ -81,6 +83,16 @@ impl Bridge {
         self.accounts.pool.close().await;
     }
 
+    /// Adds up what upstreams have sent, for ever. In a task of its own: a store that is slow holds nothing else up.
+    async fn reckon(self: Arc<Self>) {
+        let mut ticks = interval(TICK);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            self.accounts.pool.reckon().await;
+        }
+    }
+
     async fn beat(&self) {
         let seen = self.last_seen.take();
         if !seen.is_empty()
@@ -89,6 +101,7 @@ impl Bridge {
             warn!(%error, "the times at which clients were last seen are not written");
         }
         self.locks.renew().await;
+        self.accounts.pool.alive().await;
         self.accounts.pool.tidy();
         self.accounts.bodies.tidy();
     }

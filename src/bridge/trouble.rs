@@ -4,6 +4,7 @@
 
 use std::fmt;
 
+use super::budget::Short;
 use super::tokens::TokenTrouble;
 use crate::imap;
 use crate::store::StoreError;
@@ -23,6 +24,8 @@ pub enum Trouble {
     Account(imap::Error),
     /// The unique-ids need X-GM-MSGID and the upstream gives none.
     NoGmMsgid,
+    /// What the upstream allows is used up.
+    Budget(Short),
     /// A client's settings in the store cannot be read.
     Settings(String),
 }
@@ -62,6 +65,16 @@ impl fmt::Display for Trouble {
             }
             Self::NoGmMsgid => {
                 f.write_str("the UIDL format needs X-GM-MSGID and the upstream gave none")
+            }
+            Self::Budget(Short::Octets { seconds }) => write!(
+                f,
+                "the upstream's limit for a day is reached; messages wait for {seconds} s"
+            ),
+            Self::Budget(Short::Connections) => {
+                f.write_str("there are as many connections as the upstream allows")
+            }
+            Self::Budget(Short::LogIns) => {
+                f.write_str("more want to log in than the upstream allows at a time")
             }
             Self::Settings(words) => write!(f, "the client's settings: {words}"),
         }

@@ -28,6 +28,12 @@ pub struct Upstream {
     pub separator: Option<char>,
     /// The most connections to one mailbox that are in use or kept.
     pub connections: usize,
+    /// The most octets that are received for one mailbox in a day.
+    pub bytes_per_day: Option<u64>,
+    /// The most connections to the server.
+    pub host_connections: Option<usize>,
+    /// The most log-ins there that begin in a second.
+    pub logins_per_second: Option<u16>,
     /// What holds for mailboxes that are passed through.
     pub terms: Arc<Terms>,
 }
@@ -61,6 +67,9 @@ impl Upstream {
             uidl: config.uidl.clone(),
             separator: config.client_separator,
             connections: config.connections,
+            bytes_per_day: config.bytes_per_day,
+            host_connections: config.host_connections,
+            logins_per_second: config.logins_per_second,
             terms: Arc::new(Terms::of_upstream(config)),
         })
     }

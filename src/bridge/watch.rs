@@ -53,11 +53,10 @@ impl Bridge {
         pause: &mut Duration,
     ) -> Result<std::convert::Infallible, Trouble> {
         let account = self.account_of(configured).await?;
-        let mut connection = account.open().await?;
-        let names = self
-            .accounts
-            .folder_names(&account, &mut connection)
-            .await?;
+        let pool = &self.accounts.pool;
+        let mut watch = pool.watch(&account).await?;
+        let connection = &mut watch.connection;
+        let names = self.accounts.folder_names(&account, connection).await?;
         let first = names.served.first().map_or("INBOX", String::as_str);
         connection.examine(first, false).await?;
         loop {

@@ -24,6 +24,7 @@ use crate::config::Security;
 use crate::secret::Secret;
 
 /// Where an upstream is and how it is spoken to.
+#[derive(Clone)]
 pub struct Endpoint {
     /// A DNS name or an IP address.
     pub host: String,
@@ -70,6 +71,14 @@ impl Proof {
 }
 
 impl Endpoint {
+    /// The same, with another observer.
+    pub fn observed_by(&self, observer: Arc<dyn Observer>) -> Self {
+        Self {
+            observer,
+            ..self.clone()
+        }
+    }
+
     /// Opens a connection and logs in.
     ///
     /// # Errors

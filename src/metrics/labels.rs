@@ -176,3 +176,23 @@ label! {
         NotKept = "not_kept",
     }
 }
+
+label! {
+    /// What was waited for because an upstream allows no more of it.
+    Awaited {
+        /// A connection.
+        Connection = "connection",
+        /// The turn to log in.
+        Login = "login",
+    }
+}
+
+label! {
+    /// How such a wait ended.
+    WaitOutcome {
+        /// What was waited for was had.
+        Had = "had",
+        /// It took too long, and the client was told to try again later.
+        Refused = "refused",
+    }
+}

@@ -30,6 +30,14 @@ fn used() -> (Metrics, SessionGuard, ConnectionGuard) {
     metrics.unreadable_message();
     metrics.token("info", 1_700_000_000, false);
     metrics.token_refresh("info", TokenRefresh::Ok);
+    metrics.account_connections("info", 2);
+    metrics.account_budget("info", 1000, 30);
+    metrics.waited(
+        "office",
+        Awaited::Login,
+        WaitOutcome::Had,
+        Duration::from_millis(200),
+    );
     metrics.account("info", 1, 2, &[("desk1".to_owned(), FIGURES)]);
     let upstream = metrics.upstream("office");
     upstream.connect(ConnectOutcome::Ok);
@@ -85,7 +93,7 @@ fn every_metric_has_a_help_text_that_is_a_sentence() {
     let names = lines_starting(&text, "# TYPE ");
     let helps = lines_starting(&text, "# HELP ");
     assert_eq!(names.len(), helps.len());
-    assert_eq!(names.len(), 33);
+    assert_eq!(names.len(), 38);
     for help in helps {
         let (_, help) = help.split_once(' ').unwrap();
         assert!(help.len() > 10 && (help.ends_with('.')), "{help}");
@@ -123,6 +131,10 @@ fn what_happened_is_counted() {
         "popbridge_body_unsent_bytes_total 300",
         "popbridge_body_cache_bytes 5000",
         "popbridge_body_cache_entries 3",
+        "popbridge_account_connections{account=\"info\"} 2",
+        "popbridge_account_budget_bytes{account=\"info\"} 1000",
+        "popbridge_account_received_bytes{account=\"info\"} 30",
+        "popbridge_upstream_waits_total{outcome=\"had\",upstream=\"office\",what=\"login\"} 1",
     ] {
         assert!(
             text.lines().any(|rendered| rendered == line),
@@ -147,6 +159,7 @@ fn fixed_labels_stand_at_zero_before_the_first_event() {
         "popbridge_sessions{tls=\"implicit\"} 0",
         "popbridge_upstream_connects_total{outcome=\"tls\",upstream=\"office\"} 0",
         "popbridge_upstream_bytes_total{direction=\"sent\",upstream=\"office\"} 0",
+        "popbridge_upstream_waits_total{outcome=\"refused\",upstream=\"office\",what=\"connection\"} 0",
     ] {
         assert!(
             text.lines().any(|rendered| rendered == line),

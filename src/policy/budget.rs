@@ -95,6 +95,15 @@ impl Spent {
     }
 }
 
+/// How many octets more may come until nothing is fetched any more that nobody has asked for.
+#[must_use]
+pub fn until_near(total: u64, allowed: u64) -> u64 {
+    let near = u128::from(allowed) * u128::from(NEAR) / 100;
+    u64::try_from(near)
+        .unwrap_or(u64::MAX)
+        .saturating_sub(total)
+}
+
 /// How much of what is allowed was spent, in percent.
 #[must_use]
 pub fn percent(total: u64, allowed: u64) -> u64 {

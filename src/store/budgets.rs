@@ -1,7 +1,6 @@
-//! What upstreams allow, reckoned over all instances: octets of a mailbox in a day, connections, the pace of log-ins.
+//! What upstreams allow, reckoned over all instances: connections, and the pace of log-ins.
 //!
-//! Octets are kept by the hour. Connections and the pace are written down on PostgreSQL only, by the database's clock: on SQLite there is
-//! one bridge, whose memory knows them. A connection is a row that counts for as long as its instance says every few seconds that it
+//! They are written down on PostgreSQL only, by the database's clock: on SQLite there is one bridge, whose memory knows them. A connection is a row that counts for as long as its instance says every few seconds that it
 //! is alive, so that one that is killed gives its connections back. None of this needs to survive a power cut of the database, which
 //! ends the instances' own work as well: it is not waited for until it is on the disk.
 //! Must not know: how much is allowed, what happens when that is reached.
@@ -11,21 +10,12 @@ use std::time::Duration;
 use super::engine::Engine;
 use super::error::Failure;
 use super::sql::{Columns, Conn, Values, execute, execute_with, list};
-use super::{MailboxId, Store, StoreError};
+use super::{Store, StoreError};
 
 /// For how many seconds an instance is alive that says nothing more.
 const ALIVE_FOR: i64 = 60;
 /// For how many seconds somebody waits, who says nothing more.
-const WAITS_FOR: i64 = 15;
-
-/// What came for a mailbox in one hour.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Hour {
-    /// Hours since 1970.
-    pub hour: i64,
-    /// Octets.
-    pub bytes: u64,
-}
+const WAITS_FOR: i64 = 4;
 
 /// A connection to an upstream, or one that is about to be.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,57 +49,6 @@ pub enum Claimed {
 }
 
 impl Store {
-    /// Adds octets that came for mailboxes in this hour (hours since 1970), and gives what came for each of them by all instances from the
-    /// hour `since` on.
-    ///
-    /// # Errors
-    /// See [`StoreError`].
-    pub async fn spend(
-        &self,
-        added: &[(MailboxId, u64)],
-        hour: i64,
-        since: i64,
-    ) -> Result<Vec<(MailboxId, Hour)>, StoreError> {
-        // In one order everywhere, so that two bridges do not wait for each other.
-        let mut added = added.to_vec();
-        added.sort_unstable_by_key(|(mailbox, _)| *mailbox);
-        let work = (added, hour, since);
-        self.write_to(Vec::new(), work, |(added, hour, since), conn| {
-            Box::pin(spend(added, *hour, *since, conn))
-        })
-        .await
-    }
-
-    /// What came for a mailbox, by all instances, from the hour `since` on.
-    ///
-    /// # Errors
-    /// See [`StoreError`].
-    pub async fn spent(&self, mailbox: MailboxId, since: i64) -> Result<Vec<Hour>, StoreError> {
-        let rows = self
-            .read(([mailbox], since), |(mailbox, since), conn| {
-                Box::pin(spent(mailbox, *since, conn))
-            })
-            .await?;
-        Ok(rows.into_iter().map(|(_, hour)| hour).collect())
-    }
-
-    /// Forgets what came before the hour `since`.
-    ///
-    /// # Errors
-    /// See [`StoreError`].
-    pub async fn forget_spent(&self, since: i64) -> Result<(), StoreError> {
-        self.write_to(Vec::new(), since, |since, conn| {
-            Box::pin(async move {
-                sqlx::query("DELETE FROM traffic WHERE hour < $1")
-                    .bind(*since)
-                    .execute(&mut *conn)
-                    .await?;
-                Ok(())
-            })
-        })
-        .await
-    }
-
     /// Counts a connection, if there may be one more. Else it is noted that one is waited for, see [`Store::alive`].
     ///
     /// # Errors
@@ -257,57 +196,6 @@ fn timed(statement: &str) -> sqlx::AssertSqlSafe<String> {
 /// This transaction is not waited for until it is on the disk.
 async fn lazily(conn: &mut Conn) -> Result<(), Failure> {
     execute(conn, "SET LOCAL synchronous_commit TO OFF").await
-}
-
-async fn spend(
-    added: &[(MailboxId, u64)],
-    hour: i64,
-    since: i64,
-    conn: &mut Conn,
-) -> Result<Vec<(MailboxId, Hour)>, Failure> {
-    let mut values = Values::default();
-    for (mailbox, bytes) in added.iter().filter(|(_, bytes)| *bytes > 0) {
-        values
-            .row()
-            .number(mailbox.0)
-            .number(hour)
-            .number(i64::try_from(*bytes).unwrap_or(i64::MAX));
-    }
-    values
-        .run(
-            conn,
-            "INSERT INTO traffic (mailbox_id, hour, bytes) VALUES ",
-            " ON CONFLICT (mailbox_id, hour) DO UPDATE SET bytes = traffic.bytes + excluded.bytes",
-        )
-        .await?;
-    let mailboxes: Vec<MailboxId> = added.iter().map(|(mailbox, _)| *mailbox).collect();
-    spent(&mailboxes, since, conn).await
-}
-
-async fn spent(
-    mailboxes: &[MailboxId],
-    since: i64,
-    conn: &mut Conn,
-) -> Result<Vec<(MailboxId, Hour)>, Failure> {
-    if mailboxes.is_empty() {
-        return Ok(Vec::new());
-    }
-    let mailboxes = list(mailboxes.iter().map(|mailbox| mailbox.0));
-    // Safe: numbers and nothing else.
-    let rows = sqlx::query(sqlx::AssertSqlSafe(format!(
-        "SELECT mailbox_id, hour, bytes FROM traffic WHERE mailbox_id IN ({mailboxes}) AND hour >= {since} ORDER BY mailbox_id, hour"
-    )))
-    .persistent(false)
-    .fetch_all(&mut *conn)
-    .await?;
-    let row = |row: &sqlx::any::AnyRow| {
-        let hour = Hour {
-            hour: row.int(1)?,
-            bytes: u64::try_from(row.int(2)?).unwrap_or(0),
-        };
-        Ok((MailboxId(row.int(0)?), hour))
-    };
-    rows.iter().map(row).collect()
 }
 
 async fn claim(

@@ -23,14 +23,16 @@ mod registers;
 mod remembered;
 mod sql;
 mod tokens;
+mod traffic;
 mod troubles;
 mod types;
 mod writer;
 
-pub use budgets::{Caps, Claimed, Connecting, Hour};
+pub use budgets::{Caps, Claimed, Connecting};
 pub use error::StoreError;
 pub use prune::KEPT_FOR;
 pub use tokens::{NewToken, StoredToken, TokenFailure, TokenId, TokenState};
+pub use traffic::Hour;
 pub use types::{
     Client, ClientId, FolderId, FolderRow, Intent, IntentState, Lease, Mailbox, MailboxId,
     NewClient, NewIntent, Quit, Role, SweepStop, Trouble,

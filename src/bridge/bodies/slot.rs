@@ -37,7 +37,7 @@ impl Slot {
     }
 
     /// What it is thought to take, in octets, before it is here.
-    pub(super) fn reckoned(&self) -> u32 {
+    pub(in super::super) fn reckoned(&self) -> u32 {
         self.reckoned
     }
 

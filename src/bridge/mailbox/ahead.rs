@@ -119,6 +119,12 @@ impl Ahead {
             .map(|next| next.slot)
     }
 
+    /// The octets of messages that were sent for and are not here.
+    fn on_its_way(&self) -> u64 {
+        let missing = self.queue.iter().filter(|next| !next.slot.is_filled());
+        missing.map(|next| u64::from(next.slot.reckoned())).sum()
+    }
+
     /// How many errands of this run are on their way, or wait for their turn.
     fn errands(&self) -> usize {
         // Each has it until it ends, and so has this.
@@ -137,8 +143,22 @@ impl Mailbox {
         !self.ahead.queue.is_empty()
     }
 
+    /// The part of the message, or all of it, where it is in memory or on its way there: nothing is sent for.
+    pub(super) async fn at_hand(&mut self, item: &Item, part: Part) -> Option<Bytes> {
+        let queued = Kind::of(part).and_then(|kind| self.ahead.asked(kind, item.seq, None));
+        if let Some(slot) = queued
+            && let Ok(Outcome::Here(octets)) = timeout(PATIENCE, slot.take()).await
+        {
+            return Some(octets);
+        }
+        match self.ready(item) {
+            Found::Here(octets) => Some(octets),
+            Found::Nowhere | Found::Late => None,
+        }
+    }
+
     /// The part of the message, or all of it, where it is in memory or can be fetched into it. Messages that follow are sent for where the
-    /// client is likely to ask for them.
+    /// client is likely to ask for them: so many octets `ahead` at most.
     ///
     /// # Errors
     /// Where no connection can be opened.
@@ -147,6 +167,7 @@ impl Mailbox {
         item: &Item,
         part: Part,
         following: impl Iterator<Item = Item>,
+        ahead: u64,
     ) -> Result<Found, Trouble> {
         let (accounts, mailbox) = (Arc::clone(&self.accounts), self.account.mailbox);
         let lookup = |outcome| accounts.metrics.body_lookup(outcome);
@@ -176,7 +197,10 @@ impl Mailbox {
             }
         };
         if self.ahead.errands() < ERRANDS {
-            self.send_ahead(item, kind, following, &mut wishes);
+            let most = ahead
+                .saturating_sub(self.ahead.on_its_way())
+                .min(MOST_OCTETS);
+            self.send_ahead(item, kind, following, most, &mut wishes);
         }
         if wishes.len() == 1 && !accounts.bodies.keeps() && self.ahead.queue.is_empty() {
             // It would be alone, and for nobody else.
@@ -216,6 +240,7 @@ impl Mailbox {
         item: &Item,
         kind: Kind,
         following: impl Iterator<Item = Item>,
+        most_octets: u64,
         wishes: &mut Vec<(Item, Unfilled)>,
     ) {
         let more = self.ahead.run.more(self.ahead.queue.len());
@@ -228,7 +253,7 @@ impl Mailbox {
         for next in behind.take(more) {
             let reckoned = kind.octets(next.size);
             octets += u64::from(reckoned);
-            if reckoned > LONGEST || next.place != item.place || octets > MOST_OCTETS {
+            if reckoned > LONGEST || next.place != item.place || octets > most_octets {
                 break;
             }
             let Some(room) = self.accounts.bodies.room(kind.most(next.size)) else {

@@ -2,6 +2,8 @@
 //!
 //! Must not know: how connections are opened, other mailboxes.
 
+mod room;
+
 use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -12,6 +14,7 @@ use tracing::Instrument as _;
 
 use super::Purpose;
 use crate::auth::Sealed;
+use crate::bridge::budget::Place;
 use crate::imap::Connection;
 
 /// So long a message waits for those that are being read.
@@ -37,6 +40,8 @@ pub(super) struct Shelf {
     /// One for each log-in that may be tried at a time.
     door: Semaphore,
     most: usize,
+    /// Where it is, if what the upstream allows has to be reckoned.
+    pub(super) place: Option<Arc<Place>>,
     stock: Mutex<Stock>,
 }
 
@@ -123,6 +128,7 @@ impl Shelf {
             bodies: Arc::new(Semaphore::new(most.saturating_sub(1).max(1))),
             door: Semaphore::new(most),
             most,
+            place: None,
             stock: Mutex::default(),
         }
     }
@@ -159,6 +165,16 @@ impl Shelf {
         // Closed by nobody; were they, there would be no limit.
         match purpose {
             Purpose::Care => (None, Arc::clone(&self.all).acquire_owned().await.ok()),
+            Purpose::SecondLook => {
+                let one = Arc::clone(&self.all).acquire_owned();
+                (None, timeout(PATIENCE, one).await.ok().and_then(Result::ok))
+            }
+            // Where there are fewer than three it would leave none for a list beside a message: it is one more.
+            Purpose::Watching if self.most < 3 => (None, None),
+            Purpose::Watching => {
+                let of_bodies = Arc::clone(&self.bodies).acquire_owned().await.ok();
+                (of_bodies, Arc::clone(&self.all).acquire_owned().await.ok())
+            }
             Purpose::Bodies | Purpose::LateBodies => {
                 let patience = match purpose {
                     Purpose::LateBodies => PATIENCE / 2,
@@ -237,14 +253,6 @@ impl Shelf {
             .map(|idle| (idle.credential, idle.accepted));
         let mut all = idle.chain(stock.used.iter().copied());
         all.any(|(of, accepted)| of == credential && accepted.elapsed() < trust)
-    }
-
-    /// Before another one is opened: the one that nobody has used for longest, if there would be too many.
-    pub(super) fn make_room(&self) -> Option<Box<Connection>> {
-        let mut stock = self.stock();
-        // The one to be opened is not among those in use yet.
-        let full = stock.idle.len() + stock.used.len() >= self.most;
-        (full && !stock.idle.is_empty()).then(|| stock.idle.remove(0).connection)
     }
 
     /// Takes out what was not used for so long or is over; of several that the same credential has opened all but the last earlier.

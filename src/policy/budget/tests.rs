@@ -64,6 +64,9 @@ fn parts_are_reckoned_without_overflow() {
     assert_eq!(percent(u64::MAX, u64::MAX), 100);
     assert_eq!(percent(u64::MAX, 1), u64::MAX);
     assert_eq!(percent(7, 0), 700);
+    assert_eq!(until_near(u64::MAX, 10), 0);
+    assert_eq!(until_near(3, 10), 5);
+    assert!(until_near(0, u64::MAX) > u64::MAX / 2);
     assert_eq!(spent(&[(0, u64::MAX), (1, u64::MAX)]).total(NOW), u64::MAX);
 }
 

@@ -12,7 +12,7 @@ CREATE TABLE traffic (
 CREATE TABLE instance (
     holder     TEXT NOT NULL PRIMARY KEY,
     expires_at BIGINT NOT NULL
-);
+){clustered};
 
 -- Their connections to upstreams. One of an instance that is not alive is none.
 CREATE TABLE connection (
@@ -21,7 +21,7 @@ CREATE TABLE connection (
     mailbox TEXT NOT NULL,
     host    TEXT NOT NULL,
     PRIMARY KEY (holder, number)
-);
+){clustered};
 CREATE INDEX connection_mailbox ON connection (mailbox);
 CREATE INDEX connection_host ON connection (host);
 
@@ -31,10 +31,10 @@ CREATE TABLE wanted (
     holder     TEXT NOT NULL,
     expires_at BIGINT NOT NULL,
     PRIMARY KEY (place, holder)
-);
+){clustered};
 
 -- When the next log-in at a host may begin, in milliseconds since 1970.
 CREATE TABLE login_pace (
     host    TEXT NOT NULL PRIMARY KEY,
     next_at BIGINT NOT NULL
-);
+){clustered};

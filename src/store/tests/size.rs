@@ -31,7 +31,8 @@ async fn a_mailbox_of_many_messages_is_no_burden(place: Place) {
     if let Some(folder) = &place.folder {
         scene.store.close().await;
         let size = folder.path().join("new/state.db").metadata().unwrap().len();
-        assert!(size < 60 * 5_000, "{size} octets");
+        // Each table and each index has a page of its own, whatever is in it.
+        assert!(size < 55 * 5_000 + 24 * 4096, "{size} octets");
     }
 }
 

@@ -1,0 +1,246 @@
+//! The octets that come for one mailbox, and what follows for what may be asked for.
+//!
+//! Must not know: where they are added up.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+use tracing::{info, warn};
+
+use super::Pass;
+use crate::imap::{Error, Observer};
+use crate::policy::budget::{Level, Spent, percent, until_near};
+use crate::store::{Hour, MailboxId};
+
+/// What is more than this, in octets, or than a hundredth of what is allowed, is written soon.
+const MUCH: u64 = 256 * 1024;
+/// What is less is written after so long: a poll brings a few octets, and shall not make the disk work.
+const LITTLE_LATER: Duration = Duration::from_secs(5 * 60);
+
+/// What may be asked of an upstream for a mailbox.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in super::super) enum Allowance {
+    /// Messages, and so many octets of what nobody has asked for.
+    Messages { ahead: u64 },
+    /// Messages wait, for so many seconds.
+    Lists { seconds: u64 },
+}
+
+/// See the module.
+pub(in super::super) struct Meter {
+    upstream: String,
+    allowed: u64,
+    owner: OnceLock<Owner>,
+    /// Octets that the store does not know of.
+    unwritten: AtomicU64,
+    known: Mutex<Known>,
+}
+
+/// Whose it is: known once somebody has logged in.
+struct Owner {
+    mailbox: MailboxId,
+    /// As the log calls it.
+    name: String,
+}
+
+struct Known {
+    /// What the store has said.
+    spent: Spent,
+    /// When it said so.
+    read_at: Option<Instant>,
+    /// When something was last written, or there was nothing to write.
+    written_at: Instant,
+    /// What the log was told last.
+    told: Level,
+}
+
+impl Meter {
+    /// For a mailbox that may receive so many octets a day.
+    pub(super) fn new(upstream: String, allowed: u64) -> Self {
+        Self {
+            upstream,
+            allowed,
+            owner: OnceLock::new(),
+            unwritten: AtomicU64::new(0),
+            known: Mutex::new(Known {
+                spent: Spent::default(),
+                read_at: None,
+                written_at: Instant::now(),
+                told: Level::All,
+            }),
+        }
+    }
+
+    /// Somebody is in: this is the mailbox, and the log calls it so.
+    pub(in super::super) fn belongs_to(&self, mailbox: MailboxId, name: &str) {
+        self.owner.get_or_init(|| Owner {
+            mailbox,
+            name: name.to_owned(),
+        });
+    }
+
+    pub(super) fn mailbox(&self) -> Option<MailboxId> {
+        self.owner.get().map(|owner| owner.mailbox)
+    }
+
+    /// So many octets have come.
+    fn add(&self, octets: u64) {
+        self.unwritten.fetch_add(octets, Ordering::Relaxed);
+    }
+
+    pub(super) fn unwritten(&self) -> u64 {
+        self.unwritten.load(Ordering::Relaxed)
+    }
+
+    /// The store knows of so many of them now, and has said what came in all.
+    pub(super) fn written(&self, octets: u64, hours: impl IntoIterator<Item = Hour>) {
+        self.unwritten.fetch_sub(octets, Ordering::Relaxed);
+        self.set(hours);
+        self.known().written_at = Instant::now();
+    }
+
+    /// The store has said what came in all.
+    pub(super) fn set(&self, hours: impl IntoIterator<Item = Hour>) {
+        let hours = hours.into_iter().map(|hour| (hour.hour, hour.bytes));
+        let mut known = self.known();
+        known.spent = Spent::new(hours);
+        known.read_at = Some(Instant::now());
+    }
+
+    /// Whether the store has never said it, or longer ago than this.
+    pub(super) fn is_older(&self, limit: Option<Duration>) -> bool {
+        let read_at = self.known().read_at;
+        read_at.is_none_or(|at| limit.is_some_and(|limit| at.elapsed() > limit))
+    }
+
+    /// Whether something is to be written, or was never read.
+    pub(super) fn is_due(&self, all: bool) -> bool {
+        let unwritten = self.unwritten();
+        let mut known = self.known();
+        if unwritten == 0 {
+            known.written_at = Instant::now();
+            return known.read_at.is_none();
+        }
+        all || unwritten >= MUCH.min(self.allowed / 100)
+            || known.written_at.elapsed() >= LITTLE_LATER
+    }
+
+    /// Whether nothing is lost when it is made anew, once nobody has it any more.
+    pub(super) fn is_forgettable(&self) -> bool {
+        // What somebody was sent who could not log in is nobody's.
+        self.mailbox().is_none() || self.unwritten() == 0 && self.known().told == Level::All
+    }
+
+    /// The octets that count now.
+    pub(super) fn total(&self, now: i64) -> u64 {
+        let written = self.known().spent.total(now);
+        written.saturating_add(self.unwritten())
+    }
+
+    /// What may be asked for now.
+    pub(super) fn allowance(&self, now: i64) -> Allowance {
+        match self.note_level(now) {
+            Level::All => Allowance::Messages {
+                ahead: until_near(self.total(now), self.allowed),
+            },
+            Level::Asked => Allowance::Messages { ahead: 0 },
+            Level::Lists => {
+                let known = self.known();
+                let free_at = known.spent.free_at(self.allowed, self.unwritten(), now);
+                Allowance::Lists {
+                    seconds: u64::try_from(free_at - now).unwrap_or(0),
+                }
+            }
+        }
+    }
+
+    /// What may be asked for now. Where it is not what it was, the log hears of it, once.
+    pub(super) fn note_level(&self, now: i64) -> Level {
+        let unwritten = self.unwritten();
+        let mut known = self.known();
+        let level = known.spent.level(self.allowed, unwritten, now);
+        let before = std::mem::replace(&mut known.told, level);
+        if level == before {
+            return level;
+        }
+        let total = known.spent.total(now).saturating_add(unwritten);
+        drop(known);
+        let account = self.owner.get().map_or("", |owner| owner.name.as_str());
+        let (upstream, percent) = (&self.upstream, percent(total, self.allowed));
+        match level {
+            Level::All => info!(
+                upstream,
+                account, percent, "the upstream's limit for a day is far enough away again"
+            ),
+            Level::Asked => warn!(
+                upstream,
+                account,
+                percent,
+                "the upstream's limit for a day is near: nothing is fetched before it is asked for"
+            ),
+            Level::Lists => warn!(
+                upstream,
+                account,
+                percent,
+                "the upstream's limit for a day is reached: messages wait, lists go on"
+            ),
+        }
+        level
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Observes one connection for its mailbox as well, and has the right to it for as long as it is there.
+pub(in super::super) struct Metered {
+    upstream: Arc<dyn Observer>,
+    meter: Option<Arc<Meter>>,
+    pass: Mutex<Option<Pass>>,
+}
+
+impl Metered {
+    pub(in super::super) fn new(
+        upstream: Arc<dyn Observer>,
+        meter: Option<Arc<Meter>>,
+        pass: Pass,
+    ) -> Self {
+        Self {
+            upstream,
+            meter,
+            pass: Mutex::new(Some(pass)),
+        }
+    }
+}
+
+impl Observer for Metered {
+    fn received(&self, bytes: u64) {
+        self.upstream.received(bytes);
+        if let Some(meter) = &self.meter {
+            meter.add(bytes);
+        }
+    }
+
+    fn sent(&self, bytes: u64) {
+        self.upstream.sent(bytes);
+    }
+
+    fn connected(&self, outcome: Result<(), &Error>) {
+        self.upstream.connected(outcome);
+    }
+
+    fn open(&self) -> Box<dyn Send> {
+        let mut pass = self.pass.lock().unwrap_or_else(PoisonError::into_inner);
+        Box::new((self.upstream.open(), pass.take()))
+    }
+
+    fn command(&self, command: &'static str, outcome: Result<(), &Error>, took: Duration) {
+        self.upstream.command(command, outcome, took);
+    }
+}
+
+#[cfg(test)]
+mod tests;

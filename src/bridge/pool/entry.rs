@@ -1,0 +1,280 @@
+//! Opening connections within what the upstream allows: whoever comes when it allows no more waits for a while.
+//!
+//! Must not know: how connections are kept and used.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+use tracing::Instrument as _;
+
+use super::shelf::Shelf;
+use super::{Entrance, Lease, Permits, Pool, Purpose, Turn};
+use crate::bridge::Upstream;
+use crate::bridge::account::{Account, open};
+use crate::bridge::budget::{Allowance, Metered, Pass, Place, Short};
+use crate::bridge::trouble::Trouble;
+use crate::imap::Connection;
+use crate::metrics::Awaited;
+use crate::store::{Caps, Claimed};
+
+/// So long somebody waits for a connection and for the turn to log in together: POP3 clients give up after ten seconds and more.
+const PATIENCE: Duration = Duration::from_secs(8);
+/// The pause before it is tried again; each further one is twice as long, up to the longest.
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_PAUSE: Duration = Duration::from_millis(400);
+/// In the background this is the longest wait, so that clients do not stand behind a row of such; then it is tried again after the pause.
+const BACKGROUND_PATIENCE: Duration = Duration::from_secs(1);
+const BACKGROUND_PAUSE: Duration = Duration::from_secs(10);
+
+/// Behind the name of a mailbox: who watches it, and connections that do not count among its own.
+const WATCHED: &str = " (watched)";
+const BESIDE: &str = " (beside)";
+
+/// A connection that watches a mailbox.
+pub(in super::super) struct Watch {
+    pub(in super::super) connection: Lease,
+    /// No other instance watches it meanwhile.
+    _right: Option<Pass>,
+}
+
+/// How a new connection stands to the most that the mailbox may have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Beside {
+    /// It is one of them.
+    Within,
+    /// It is counted and is one too many if need be.
+    Beyond,
+    /// It takes the place of one that was lost.
+    Instead,
+    /// It watches the mailbox, for ever.
+    Watching {
+        /// Whether it is one of them. With few it is not, so that it leaves some to others.
+        within: bool,
+    },
+}
+
+impl Pool {
+    /// A new connection, once the upstream's limits let it be opened.
+    ///
+    /// # Errors
+    /// [`Trouble::Budget`] where that takes too long, and what opening a connection can give.
+    pub(super) async fn connect(
+        &self,
+        shelf: &Shelf,
+        entrance: Entrance<'_>,
+        beside: Beside,
+    ) -> Result<Box<Connection>, Trouble> {
+        let Some(place) = &shelf.place else {
+            return open(entrance, None).await;
+        };
+        loop {
+            match self.within_limits(shelf, place, entrance, beside).await {
+                Err(Trouble::Budget(_)) if matches!(beside, Beside::Watching { .. }) => {
+                    sleep(BACKGROUND_PAUSE).await;
+                }
+                opened => return opened,
+            }
+        }
+    }
+
+    async fn within_limits(
+        &self,
+        shelf: &Shelf,
+        place: &Place,
+        entrance: Entrance<'_>,
+        beside: Beside,
+    ) -> Result<Box<Connection>, Trouble> {
+        let upstream = entrance.upstream;
+        let mut mailbox = place.mailbox.clone();
+        let mut caps = Caps {
+            mailbox: None,
+            host: upstream.host_connections,
+        };
+        match beside {
+            Beside::Within | Beside::Watching { within: true } => {
+                caps.mailbox = Some(upstream.connections);
+            }
+            Beside::Watching { within: false } => mailbox.push_str(BESIDE),
+            Beside::Beyond => {}
+            Beside::Instead => caps.host = None,
+        }
+        let patience = match beside {
+            Beside::Watching { .. } => BACKGROUND_PATIENCE,
+            _ => PATIENCE,
+        };
+        let began = Instant::now();
+        let until = began + patience;
+        let mut pause = FIRST_PAUSE;
+        let pass = loop {
+            let claimed = self
+                .budgets
+                .connections
+                .claim(&mailbox, &place.host, caps)
+                .await?;
+            let full = match claimed {
+                Ok(pass) => break pass,
+                Err(full) => full,
+            };
+            self.make_way(full, shelf, &upstream.name);
+            if Instant::now() + pause > until {
+                let waited = began.elapsed();
+                self.budgets
+                    .waited_in_vain(upstream, Awaited::Connection, waited);
+                return Err(Trouble::Budget(Short::Connections));
+            }
+            sleep(pause).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        };
+        if pause > FIRST_PAUSE {
+            self.budgets
+                .waited(upstream, Awaited::Connection, began.elapsed());
+        }
+        if let Err(short) = self.budgets.log_in_turn(upstream, until).await? {
+            self.budgets
+                .waited_in_vain(upstream, Awaited::Login, began.elapsed());
+            return Err(Trouble::Budget(short));
+        }
+        let observer = Arc::clone(&upstream.endpoint.observer);
+        let metered = Metered::new(observer, place.meter.clone(), pass);
+        open(entrance, Some(Arc::new(metered))).await
+    }
+
+    /// Lets go of a connection that nobody uses, for another one in its place.
+    fn make_way(&self, full: Claimed, shelf: &Shelf, upstream: &str) {
+        let idle = match full {
+            Claimed::Yes => None,
+            Claimed::FullMailbox => shelf.let_go(),
+            Claimed::FullHost => self.let_go_at(upstream),
+        };
+        if let Some(idle) = idle {
+            tokio::spawn(idle.logout().in_current_span());
+        }
+    }
+
+    /// The connection to this upstream that nobody has used for longest.
+    fn let_go_at(&self, upstream: &str) -> Option<Box<Connection>> {
+        let shelves = self.shelves();
+        let here = shelves.iter().filter(|((name, _), _)| name == upstream);
+        let oldest = here.filter_map(|(_, shelf)| Some((shelf.idle_since()?, shelf)));
+        let (_, shelf) = oldest.min_by_key(|(since, _)| *since)?;
+        shelf.let_go()
+    }
+
+    /// Other instances wait for connections: those that nobody uses end.
+    pub(in super::super) async fn give_way(&self) {
+        for place in self.budgets.connections.wanted().await {
+            let idle = {
+                let shelves = self.shelves();
+                let suits = |shelf: &&Arc<Shelf>| {
+                    let its = shelf.place.as_ref();
+                    its.is_some_and(|its| its.mailbox == place || its.host == place)
+                };
+                let here = shelves.values().filter(suits);
+                let oldest = here.filter_map(|shelf| Some((shelf.idle_since()?, shelf)));
+                let oldest = oldest.min_by_key(|(since, _)| *since);
+                oldest.and_then(|(_, shelf)| shelf.let_go())
+            };
+            if let Some(idle) = idle {
+                tokio::spawn(idle.logout());
+            }
+        }
+    }
+
+    /// A new connection beside one that the caller has already, to ask a second time.
+    ///
+    /// # Errors
+    /// What opening a connection can give.
+    pub(in super::super) async fn second(&self, account: &Account) -> Result<Lease, Trouble> {
+        let Turn { shelf, permits } = self.turn(account, Purpose::SecondLook).await;
+        let beside = Beside::of(&permits);
+        self.open(&shelf, account.entrance(), permits, beside).await
+    }
+
+    /// A new connection to watch the mailbox with. Of the instances that share a database one watches it, as long as it lives; this
+    /// waits until it is this one.
+    ///
+    /// # Errors
+    /// What opening a connection can give.
+    pub(in super::super) async fn watch(&self, account: &Account) -> Result<Watch, Trouble> {
+        let entrance = account.entrance();
+        let right = match &self.shelf(entrance).place {
+            Some(place) => Some(self.right_to_watch(place).await?),
+            None => None,
+        };
+        let Turn { shelf, permits } = self.turn(account, Purpose::Watching).await;
+        shelf.belongs_to(account);
+        let within = permits.1.is_some();
+        let beside = Beside::Watching { within };
+        let connection = self.open(&shelf, entrance, permits, beside).await?;
+        Ok(Watch {
+            connection,
+            _right: right,
+        })
+    }
+
+    async fn right_to_watch(&self, place: &Place) -> Result<Pass, Trouble> {
+        let watched = format!("{}{WATCHED}", place.mailbox);
+        let one = Caps {
+            mailbox: Some(1),
+            host: None,
+        };
+        loop {
+            // No connection yet, and so at no host.
+            let connections = &self.budgets.connections;
+            if let Ok(right) = connections.claim(&watched, "", one).await? {
+                return Ok(right);
+            }
+            sleep(BACKGROUND_PAUSE).await;
+        }
+    }
+
+    /// What may be asked for of the mailbox.
+    ///
+    /// # Errors
+    /// The store's.
+    pub(in super::super) async fn allowance(
+        &self,
+        account: &Account,
+    ) -> Result<Allowance, Trouble> {
+        let unlimited = Allowance::Messages { ahead: u64::MAX };
+        if account.upstream.bytes_per_day.is_none() {
+            return Ok(unlimited);
+        }
+        let shelf = self.shelf(account.entrance());
+        shelf.belongs_to(account);
+        match shelf.place.as_ref().and_then(|place| place.meter.as_ref()) {
+            Some(meter) => Ok(self.budgets.allowance(meter).await?),
+            None => Ok(unlimited),
+        }
+    }
+
+    /// Adds up what was received, and tells other instances of connections; call it every few seconds.
+    pub(in super::super) async fn reckon(&self) {
+        self.budgets.reckon(false).await;
+        self.give_way().await;
+    }
+
+    /// The process ends: what is to be known of it later is written.
+    pub(in super::super) async fn settle(&self) {
+        self.budgets.reckon(true).await;
+        self.budgets.connections.leave().await;
+    }
+
+    /// Sets the gauges of a configured account.
+    pub(in super::super) fn gauge(&self, account: &str, upstream: &Upstream, login: &str) {
+        let name = (upstream.name.clone(), login.to_owned());
+        let connections = self.shelves().get(&name).map_or(0, |shelf| shelf.len());
+        self.budgets.gauge(account, upstream, login, connections);
+    }
+}
+
+impl Beside {
+    /// Where somebody has waited long enough there is no permit.
+    pub(super) fn of(permits: &Permits) -> Self {
+        match permits.1 {
+            Some(_) => Self::Within,
+            None => Self::Beyond,
+        }
+    }
+}

@@ -1,0 +1,52 @@
+//! What the upstream allows a mailbox: where it is reckoned, and which connections end to make room for others.
+//!
+//! Must not know: how much is allowed.
+
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use super::Shelf;
+use crate::bridge::account::Account;
+use crate::bridge::budget::Place;
+use crate::imap::Connection;
+
+impl Shelf {
+    /// The same, there.
+    pub(in super::super) fn at(self, place: Option<Arc<Place>>) -> Self {
+        Self { place, ..self }
+    }
+
+    /// What was received belongs to this mailbox.
+    pub(in super::super) fn belongs_to(&self, account: &Account) {
+        if let Some(meter) = self.place.as_ref().and_then(|place| place.meter.as_ref()) {
+            let name = account.terms.account.as_ref().unwrap_or(&account.login);
+            meter.belongs_to(account.mailbox, name);
+        }
+    }
+
+    /// Before another one is opened: the one that nobody has used for longest, if there would be too many.
+    pub(in super::super) fn make_room(&self) -> Option<Box<Connection>> {
+        let mut stock = self.stock();
+        // The one to be opened is not among those in use yet.
+        let full = stock.idle.len() + stock.used.len() >= self.most;
+        (full && !stock.idle.is_empty()).then(|| stock.idle.remove(0).connection)
+    }
+
+    /// Takes out the one that nobody has used for longest.
+    pub(in super::super) fn let_go(&self) -> Option<Box<Connection>> {
+        let mut stock = self.stock();
+        (!stock.idle.is_empty()).then(|| stock.idle.remove(0).connection)
+    }
+
+    /// Since when nobody has used that one.
+    pub(in super::super) fn idle_since(&self) -> Option<Instant> {
+        self.stock().idle.first().map(|idle| idle.since)
+    }
+
+    /// How many connections there are.
+    pub(in super::super) fn len(&self) -> usize {
+        let stock = self.stock();
+        stock.idle.len() + stock.used.len()
+    }
+}

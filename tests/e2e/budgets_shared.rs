@@ -1,0 +1,162 @@
+//! What an upstream allows is shared by the bridges that share a database.
+
+use std::path::Path;
+
+use super::budgets::{
+    ALLOWED, MESSAGE, ONE_MIB, assert_five_a_second, fetch_until_it_ends, holding_back,
+    log_in_at_last, much_mail, noting_log_ins, received,
+};
+use crate::support::bridge::{Bridge, Options};
+use crate::support::imap_peer::{PASSWORD, RunningPeer, USER};
+use crate::support::postgres::Postgres;
+use crate::support::process::eventually;
+
+/// Bridges on one database, all with these keys of the upstream.
+struct Office {
+    database: String,
+    folder: tempfile::TempDir,
+    keys: String,
+}
+
+impl Office {
+    fn new(keys: &str) -> Self {
+        Self {
+            database: Postgres::shared().database(),
+            folder: tempfile::tempdir().unwrap(),
+            keys: keys.to_owned(),
+        }
+    }
+
+    fn bridge(&self, peer: &RunningPeer) -> Bridge {
+        let (url, folder, keys) = (peer.plain_url(), self.folder.path().display(), &self.keys);
+        Options::config(&format!(
+            "state_folder = \"{folder}\"\n[limits]\nread_ahead = \"0B\"\n[upstream.x]\nurl = \"{url}\"\n{keys}\n"
+        ))
+        .state(Path::new(&self.database))
+        .start()
+    }
+
+    fn sql(&self, statement: &str) -> String {
+        Postgres::shared().sql(&self.database, statement)
+    }
+}
+
+fn refused(bridge: &Bridge, user: &str) {
+    let mut pop3 = bridge.pop3();
+    pop3.ok(&format!("USER {user}"));
+    assert_eq!(
+        pop3.err(&format!("PASS {PASSWORD}")).code(),
+        Some("SYS/TEMP")
+    );
+}
+
+#[test]
+fn two_bridges_share_a_days_octets() {
+    let office = Office::new(ONE_MIB);
+    let peer = much_mail().start();
+    let (one, two) = (office.bridge(&peer), office.bridge(&peer));
+    let mut pop3 = one.pop3_as(USER);
+    let desk = format!("{USER}/desk");
+    let mut other = two.pop3_as(&desk);
+    for n in 1..=20 {
+        pop3.retr(n);
+    }
+    let waits = fetch_until_it_ends(&mut other, 1);
+    assert!(received(&two) < 0.7 * ALLOWED);
+    assert!(received(&one) + received(&two) < ALLOWED + 10.0 * MESSAGE as f64);
+    eventually("the first one knows it, too", || {
+        // One that it has not in memory.
+        let status = pop3.command(&format!("RETR {}", waits + 30));
+        if status.ok {
+            pop3.body();
+        }
+        !status.ok
+    });
+    assert_eq!(pop3.stat().0, 80);
+}
+
+#[test]
+fn two_bridges_share_the_connections_to_a_mailbox() {
+    let office = Office::new("connections = 1");
+    let (peer, release) = holding_back(1);
+    let peer = peer.start();
+    let (one, two) = (office.bridge(&peer), office.bridge(&peer));
+    let mut reading = one.pop3_as(USER);
+    reading.send("RETR 1");
+    peer.wait_for("UID FETCH 1", 1);
+    let desk = format!("{USER}/desk");
+    refused(&two, &desk);
+    assert_eq!(peer.connections(), 1);
+    let labels = ["what=\"connection\"", "outcome=\"refused\""];
+    assert_eq!(two.metric("popbridge_upstream_waits_total", &labels), 1.0);
+    drop(release);
+    reading.expect_ok();
+    reading.body();
+    // The first one keeps its connection for its next session, until somebody wants it.
+    log_in_at_last(&two, &desk);
+    eventually("it has made room", || {
+        one.metric("popbridge_upstream_connections", &[]) == 0.0
+    });
+    assert_eq!(office.sql("SELECT COUNT(*) FROM connection"), "1");
+    reading.quit();
+    assert!(one.stop().success() && two.stop().success());
+    assert_eq!(office.sql("SELECT COUNT(*) FROM connection"), "0");
+    assert_eq!(office.sql("SELECT COUNT(*) FROM instance"), "0");
+}
+
+#[test]
+fn a_bridge_that_is_killed_gives_its_connections_back_after_a_minute() {
+    let office = Office::new("connections = 1");
+    let (peer, _release) = holding_back(1);
+    let peer = peer.start();
+    let (mut one, two) = (office.bridge(&peer), office.bridge(&peer));
+    let mut reading = one.pop3_as(USER);
+    reading.send("RETR 1");
+    peer.wait_for("UID FETCH 1", 1);
+    let holder = office.sql("SELECT holder FROM connection");
+    one.kill9();
+    let desk = format!("{USER}/desk");
+    refused(&two, &desk);
+    // The database's clock, in a minute.
+    let later =
+        format!("UPDATE instance SET expires_at = expires_at - 60 WHERE holder = '{holder}'");
+    office.sql(&later);
+    assert_eq!(log_in_at_last(&two, &desk), 0);
+    assert_ne!(office.sql("SELECT holder FROM instance"), holder);
+}
+
+#[test]
+fn two_bridges_share_the_pace_of_log_ins() {
+    let office = Office::new("logins_per_second = 5");
+    let (peer, noted) = noting_log_ins();
+    let peer = peer.start();
+    let bridges = [office.bridge(&peer), office.bridge(&peer)];
+    std::thread::scope(|scope| {
+        for n in 0..20 {
+            let bridge = &bridges[n % 2];
+            scope.spawn(move || log_in_at_last(bridge, &format!("user{n}@example.com")));
+        }
+    });
+    assert_five_a_second(&noted, 20);
+}
+
+#[test]
+fn a_poll_on_a_kept_connection_writes_nothing_of_all_this() {
+    let keys = format!("{ONE_MIB}\nlogins_per_second = 100\nhost_connections = 9");
+    let office = Office::new(&keys);
+    let (peer, _) = noting_log_ins();
+    let peer = peer.start();
+    let bridge = office.bridge(&peer);
+    log_in_at_last(&bridge, USER);
+    office.sql(
+        "CREATE FUNCTION no() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE EXCEPTION ''no''; END'; \
+         CREATE TRIGGER no BEFORE INSERT OR UPDATE OR DELETE ON connection FOR EACH STATEMENT EXECUTE FUNCTION no(); \
+         CREATE TRIGGER no BEFORE INSERT OR UPDATE OR DELETE ON login_pace FOR EACH STATEMENT EXECUTE FUNCTION no(); \
+         CREATE TRIGGER no BEFORE INSERT OR UPDATE ON traffic FOR EACH STATEMENT EXECUTE FUNCTION no()",
+    );
+    for _ in 0..5 {
+        assert_eq!(log_in_at_last(&bridge, USER), 0);
+    }
+    // Another mailbox needs a connection of its own: the triggers are at work.
+    refused(&bridge, "other@example.com");
+}
