@@ -1,7 +1,7 @@
 //! Cyrus behind the bridge: another server's ways (its own greeting, FETCH order, hierarchy and refusal of odd mail).
 
 use crate::support::bridge::{Bridge, Options};
-use crate::support::cyrus::Cyrus;
+use crate::support::cyrus::{Cyrus, ODD_PASSWORD};
 use crate::support::dovecot::PASSWORD;
 use crate::support::mail::{odd_mail, on_the_wire, ordinary_mail};
 
@@ -68,4 +68,16 @@ fn a_wrong_password_at_cyrus_is_auth() {
         pop3.err(&format!("PASS not {PASSWORD}")).code(),
         Some("AUTH")
     );
+}
+
+#[test]
+fn a_password_that_cannot_be_quoted_reaches_a_cyrus_that_has_only_login() {
+    let cyrus = Cyrus::start_with("LOGIN");
+    cyrus.fill("ann", &ordinary_mail(2));
+    let bridge = Options::limits(&cyrus.plain_url(), "").start();
+    assert_eq!(bridge.pop3().log_in("ann", ODD_PASSWORD).stat().0, 2);
+    let mut pop3 = bridge.pop3();
+    pop3.ok("USER ann");
+    let status = pop3.err(&format!("PASS {ODD_PASSWORD} "));
+    assert_eq!(status.code(), Some("AUTH"));
 }

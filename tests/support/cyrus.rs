@@ -24,8 +24,16 @@ pub struct Cyrus {
     _tree: Tree,
 }
 
+/// Another password of every user, which cannot be quoted (RFC 3501, 9).
+pub const ODD_PASSWORD: &str = "p\u{e4} \"\u{9375}\\";
+
 impl Cyrus {
     pub fn start() -> Self {
+        Self::start_with("PLAIN LOGIN")
+    }
+
+    /// One that offers these SASL mechanisms.
+    pub fn start_with(mechanisms: &str) -> Self {
         let account = Account::for_servers();
         let tree = Tree::new("cyrus", &account);
         let home = programs(&tree, &account);
@@ -37,7 +45,9 @@ impl Cyrus {
         answer_passwords(&tree.join("mux"));
         for _ in 0..5 {
             let (imap_port, imaps_port) = (free_port(), free_port());
-            if let Some(process) = launch(&tree, &account, &home, imap_port, imaps_port) {
+            if let Some(process) =
+                launch(&tree, &account, &home, mechanisms, [imap_port, imaps_port])
+            {
                 return Self {
                     imap_port,
                     imaps_port,
@@ -81,13 +91,20 @@ impl Cyrus {
     }
 }
 
-fn launch(tree: &Tree, account: &Account, home: &Path, imap: u16, imaps: u16) -> Option<Process> {
+fn launch(
+    tree: &Tree,
+    account: &Account,
+    home: &Path,
+    mechanisms: &str,
+    [imap, imaps]: [u16; 2],
+) -> Option<Process> {
     let dir = tree.path().display().to_string();
     let fill = |text: &str| {
         text.replace("@dir@", &dir)
             .replace("@home@", &home.display().to_string())
             .replace("@imap@", &imap.to_string())
             .replace("@imaps@", &imaps.to_string())
+            .replace("@mechanisms@", mechanisms)
             .replace("@user@", &account.user)
             .replace("@group@", &account.group)
     };
@@ -158,9 +175,11 @@ fn answer_passwords(path: &Path) {
                 }
                 strings.push(text);
             }
-            let yes = strings
-                .get(1)
-                .is_some_and(|password| password == PASSWORD.as_bytes());
+            let yes = strings.get(1).is_some_and(|password| {
+                [PASSWORD, ODD_PASSWORD]
+                    .map(str::as_bytes)
+                    .contains(&&password[..])
+            });
             let _ = socket.write_all(if yes { b"\0\x02OK" } else { b"\0\x02NO" });
         }
     });
@@ -175,7 +194,7 @@ cyrus_user: @user@
 cyrus_group: @group@
 admins: cyrus
 allowplaintext: yes
-sasl_mech_list: PLAIN LOGIN
+sasl_mech_list: @mechanisms@
 sasl_pwcheck_method: saslauthd
 sasl_saslauthd_path: @dir@/mux
 failedloginpause: 0
