@@ -93,6 +93,8 @@ pub(super) struct Account {
     pub(super) mailbox: MailboxId,
     pub(super) login: String,
     pub(super) password: Password,
+    /// Whether messages are wanted with their headers in UTF-8, where the upstream can send them so.
+    pub(super) utf8: bool,
 }
 
 impl Account {

@@ -91,6 +91,7 @@ impl Bridge {
             mailbox: client.mailbox,
             login: name.mailbox.clone(),
             password,
+            utf8: false,
         };
         self.seat(client, account, visit, name.recent, pulse).await
     }
@@ -257,6 +258,7 @@ impl Bridge {
             mailbox,
             login: configured.login.clone(),
             password: configured.password.clone(),
+            utf8: false,
         })
     }
 }

@@ -39,6 +39,8 @@ const AT_QUIT: Duration = Duration::from_secs(2);
 pub(super) struct Mailbox {
     accounts: Arc<Accounts>,
     account: Account,
+    /// The same for a client that takes headers in UTF-8 (RFC 6856): it reads messages by connections of this kind, and none from memory.
+    reads_as: Option<Account>,
     seat: Seat,
     /// Keeps connections at hand.
     visit: Visit,
@@ -72,6 +74,7 @@ impl Mailbox {
             visit,
             accounts,
             account,
+            reads_as: None,
             seat,
             connection: None,
             known: None,
@@ -85,6 +88,15 @@ impl Mailbox {
             acknowledged: SeqSet::new(),
             changed: false,
         }
+    }
+
+    /// The client takes headers in UTF-8.
+    pub(super) fn speak_utf8(&mut self) {
+        let utf8 = true;
+        self.reads_as = Some(Account {
+            utf8,
+            ..self.account.clone()
+        });
     }
 
     pub(super) fn upstream(&self) -> &Upstream {
@@ -144,11 +156,17 @@ impl Mailbox {
         let ahead = match self.accounts.pool.allowance(&self.account).await? {
             Allowance::Messages { ahead } => ahead,
             Allowance::Lists { seconds } => {
-                let at_hand = self.at_hand(item, part).await;
                 let short = Trouble::Budget(Short::Octets { seconds });
+                if self.reads_as.is_some() {
+                    return Err(short);
+                }
+                let at_hand = self.at_hand(item, part).await;
                 return at_hand.map(Source::InMemory).ok_or(short);
             }
         };
+        if self.reads_as.is_some() {
+            return self.direct(item, part).await.map(Source::Stream);
+        }
         match self.in_memory(item, part, following, ahead).await? {
             Found::Here(octets) => Ok(Source::InMemory(octets)),
             Found::Nowhere => self.direct(item, part).await.map(Source::Stream),
@@ -176,7 +194,8 @@ impl Mailbox {
         let (place, target) = known
             .and_then(|known| reading::whereabouts(known, item))
             .ok_or(Error::Protocol("a body before a list"))?;
-        let (pool, account) = (&self.accounts.pool, &self.account);
+        let account = self.reads_as.as_ref().unwrap_or(&self.account);
+        let pool = &self.accounts.pool;
         let mut lease = match self.connection.take().filter(Lease::is_clean) {
             Some(lease) => lease,
             None => {

@@ -1,6 +1,6 @@
 //! Connections to upstreams, kept for the next session after one has ended: a poll then costs one round trip instead of a log-in.
 //!
-//! They are kept by mailbox log-in and credential. So many at a time are used for one mailbox as the upstream is configured to allow;
+//! They are kept by mailbox log-in and credential, and picked by the form of messages that they give (RFC 6855). So many at a time are used for one mailbox as the upstream is configured to allow;
 //! whoever comes when all are in use waits. One of them is never used for bodies, so that a client that reads slowly cannot keep
 //! others from their lists.
 //! Must not know: sessions, what the connections are used for.
@@ -149,11 +149,13 @@ impl Pool {
         let Turn { shelf, permits } = turn;
         let entrance = account.entrance();
         shelf.belongs_to(account);
-        match shelf.reuse(self.credential(entrance), folder, permits) {
+        match shelf.reuse(self.credential(entrance), account.utf8, folder, permits) {
             Ok(lease) => Ok(lease),
             Err(permits) => {
                 let beside = Beside::of(&permits);
-                self.open(&shelf, entrance, permits, beside).await
+                let mut lease = self.open(&shelf, entrance, permits, beside).await?;
+                lease.speak(account.utf8);
+                Ok(lease)
             }
         }
     }
@@ -168,6 +170,7 @@ impl Pool {
         let entrance = account.entrance();
         let shelf = self.shelf(entrance);
         lease.renew(self.connect(&shelf, entrance, Beside::Instead).await?);
+        lease.speak(account.utf8);
         Ok(())
     }
 

@@ -7,7 +7,7 @@ use std::time::Instant;
 use super::known::Known;
 use super::pool::Lease;
 use super::trouble::Trouble;
-use crate::imap::{Error, Target};
+use crate::imap::{Error, Identity, Target};
 use crate::maildrop::{Item, Place, Uid};
 
 /// Where a message is read, and what it was when it was listed.
@@ -55,8 +55,16 @@ pub(super) async fn open(
         let now = lease.identities(&uids).await?;
         let mut missing = Vec::new();
         for target in targets {
-            match now.get(&target.uid) {
-                Some(now) if target.is(now) => {}
+            let now = now.get(&target.uid).map(|now| match lease.is_utf8() {
+                // RFC 6855: what was listed may be the size of another form.
+                true => Identity {
+                    size: target.size,
+                    ..*now
+                },
+                false => *now,
+            });
+            match now {
+                Some(now) if target.is(&now) => {}
                 Some(_) => {
                     return Err(Error::Inconsistent("another message has this UID now").into());
                 }

@@ -209,6 +209,9 @@ impl Driver {
             Action::StartTls => Box::pin(self.start_tls()).await,
             Action::LogIn(login) => {
                 let result = Box::pin(self.log_in(login)).await;
+                if let Some(mailbox) = self.mailbox.as_mut().filter(|_| self.session.is_utf8()) {
+                    mailbox.speak_utf8();
+                }
                 Ok(self.report(|session, out| session.logged_in(result, out)))
             }
             Action::List => {

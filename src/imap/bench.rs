@@ -9,7 +9,8 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::frame::Framer;
-use super::rows::{Asked, Rows, Wanted};
+use super::row::{Asked, Wanted};
+use super::rows::Rows;
 use super::transport::Transport;
 use super::{Error, Observer};
 

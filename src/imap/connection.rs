@@ -35,6 +35,8 @@ pub struct Connection {
     extensions: Extensions,
     qresync: bool,
     uidonly: bool,
+    wants_utf8: bool,
+    utf8: bool,
     folder: Option<(String, Selected)>,
     /// When that was opened: what came later may not have been told yet.
     opened_at: Instant,
@@ -76,6 +78,8 @@ impl Connection {
             extensions: Extensions::default(),
             qresync: false,
             uidonly: false,
+            wants_utf8: false,
+            utf8: false,
             folder: None,
             opened_at: Instant::now(),
             in_step: None,

@@ -204,8 +204,38 @@ pub fn to_wire(name: &str) -> String {
     wire
 }
 
+/// The way back: a name on the wire in UTF-8. What is no modified UTF-7 stays as it is.
+pub(super) fn from_wire(wire: &str) -> String {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD_NO_PAD;
+
+    let mut name = String::new();
+    let mut rest = wire;
+    while let Some((before, behind)) = rest.split_once('&') {
+        let text = behind.split_once('-').and_then(|(shifted, rest)| {
+            let octets = STANDARD_NO_PAD.decode(shifted.replace(',', "/")).ok()?;
+            let units = octets.chunks_exact(2);
+            let is_whole = units.remainder().is_empty();
+            let units = units.filter_map(|pair| pair.first_chunk().copied());
+            let units: Vec<u16> = units.map(u16::from_be_bytes).collect();
+            let text = String::from_utf16(&units).ok().filter(|_| is_whole)?;
+            Some((text, rest))
+        });
+        let Some((text, behind)) = text else {
+            return wire.to_owned();
+        };
+        name.push_str(before);
+        name.push_str(if text.is_empty() { "&" } else { &text });
+        rest = behind;
+    }
+    name.push_str(rest);
+    name
+}
+
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -219,6 +249,24 @@ mod tests {
             "~peter/mail/&U,BTFw-/&ZeVnLIqe-"
         );
         assert_eq!(to_wire("\u{1f600}"), "&2D3eAA-");
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn a_name_comes_back_from_the_wire(name: String, odd in "[a&,/A-Z-]{0,9}") {
+            prop_assert_eq!(from_wire(&to_wire(&name)), name);
+            from_wire(&odd); // does not panic
+        }
+    }
+
+    #[test]
+    fn what_is_no_modified_utf_7_stays_as_it_is() {
+        for name in ["a&b", "&AA-", "&2D0-", "&!!-"] {
+            assert_eq!(from_wire(name), name);
+        }
+        assert_eq!(from_wire("Gel&APY-schte &- mehr"), "Gel\u{f6}schte & mehr");
     }
 
     #[test]

@@ -12,7 +12,7 @@ use super::body::{Head, Part, closed};
 use super::connection::{Connection, Response, Untagged};
 use super::error::Error;
 use super::reply::Reply;
-use super::rows::{Asked, Wanted, row};
+use super::row::{Asked, Wanted, row};
 use super::set::is_fetch;
 use super::transport::Line;
 use crate::maildrop::Uid;

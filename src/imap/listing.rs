@@ -11,7 +11,8 @@ use std::sync::Arc;
 
 use super::connection::{Connection, Selected, Untagged, cut_at};
 use super::error::Error;
-use super::rows::{Asked, Rows, Wanted};
+use super::row::{Asked, Wanted};
+use super::rows::Rows;
 use super::table::{Put, Table};
 use crate::maildrop::{Index, Uid};
 

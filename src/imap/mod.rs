@@ -29,6 +29,7 @@ mod listing;
 mod login;
 mod plain_row;
 mod reply;
+mod row;
 mod rows;
 mod sasl;
 #[cfg(test)]

@@ -4,7 +4,7 @@
 
 use std::ops::RangeInclusive;
 
-use super::rows::{Asked, Ids};
+use super::row::{Asked, Ids};
 use crate::maildrop::{Index, Message, Uid};
 
 /// Messages by ascending UID, and the upstream's own ids of them where those are kept (0 else).

@@ -14,9 +14,24 @@ use super::{capa, line::Line};
 pub(super) struct Authorization {
     user: Option<String>,
     exchange: Option<Exchange>,
+    /// Whether it takes headers in UTF-8 (RFC 6856).
+    utf8: bool,
 }
 
 impl Authorization {
+    /// After a log-in that was refused: that takes nothing back but the name.
+    pub(super) fn again(utf8: bool) -> Self {
+        Self {
+            utf8,
+            ..Self::default()
+        }
+    }
+
+    /// Whether the client has said UTF8.
+    pub(super) fn is_utf8(&self) -> bool {
+        self.utf8
+    }
+
     /// Whether the next line is a SASL response and no command.
     pub(super) fn in_exchange(&self) -> bool {
         self.exchange.is_some()
@@ -56,6 +71,11 @@ impl Authorization {
                 return Ok(Action::Close);
             }
             Command::Stls => return stls(profile, out),
+            Command::Utf8 => {
+                // Whatever the upstream will be: one that has no other form gives what it has, which is none that UTF8 forbids.
+                self.utf8 = true;
+                response::ok("Headers may be in UTF-8.", out);
+            }
             Command::Auth(None) => capa::answer_mechanisms(profile, out),
             Command::Auth(Some((mechanism, initial))) => {
                 check_encryption(profile)?;

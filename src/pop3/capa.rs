@@ -16,6 +16,8 @@ pub(super) fn answer(profile: &Profile, authorization: bool, out: &mut Vec<u8>) 
     list("RESP-CODES");
     list("AUTH-RESP-CODE");
     list("PIPELINING");
+    // Without the argument USER: names and passwords are taken in UTF-8 anyway, but not prepared as RFC 6856 section 2.2 wants it.
+    list("UTF8");
     // The bridge itself never removes mail because of its age.
     list("EXPIRE NEVER");
     // Not LOGIN-DELAY: there is none.

@@ -10,9 +10,9 @@ use crate::maildrop::MsgNo;
 
 /// The labels of commands in logs and metrics. Whatever a client sends, it is one
 /// of these.
-pub const COMMAND_NAMES: [&str; 17] = [
+pub const COMMAND_NAMES: [&str; 18] = [
     "APOP", "AUTH", "CAPA", "DELE", "LIST", "NOOP", "PASS", "QUIT", "RETR", "RSET", "STAT", "STLS",
-    "TOP", "UIDL", "USER", "LAST", UNKNOWN,
+    "TOP", "UIDL", "USER", "UTF8", "LAST", UNKNOWN,
 ];
 
 /// The label of everything that is no command.
@@ -27,6 +27,8 @@ pub(super) enum Command<'a> {
     Quit,
     Rset,
     Stls,
+    /// RFC 6856.
+    Utf8,
     /// All after the space, never empty.
     User(&'a [u8]),
     /// All after the first space, further spaces included (RFC 1939 section 7).
@@ -82,6 +84,7 @@ pub(super) fn parse(line: &[u8]) -> Result<Command<'_>, Refusal> {
         "QUIT" => Command::Quit,
         "RSET" => Command::Rset,
         "STLS" => Command::Stls,
+        "UTF8" => Command::Utf8,
         "AUTH" => Command::Auth(auth(arguments)),
         "STAT" => Command::Query(Query::Stat),
         "LIST" => Command::Query(Query::List(optional_number(arguments)?)),

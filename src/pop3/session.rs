@@ -141,6 +141,8 @@ pub struct Session {
     /// Refused lines in a row.
     bad_commands: u32,
     command: &'static str,
+    /// Whether the client has said UTF8 (RFC 6856) before it began to log in.
+    utf8: bool,
 }
 
 enum State {
@@ -166,7 +168,13 @@ impl Session {
             refused_logins: 0,
             bad_commands: 0,
             command: command::UNKNOWN,
+            utf8: false,
         }
+    }
+
+    /// Whether the client takes headers in UTF-8: known once it logs in.
+    pub fn is_utf8(&self) -> bool {
+        self.utf8
     }
 
     /// Writes the greeting. Without a timestamp, because there is no APOP, and
@@ -228,7 +236,7 @@ impl Session {
 
     fn refuse_login(&mut self, refusal: &Refusal, out: &mut Vec<u8>) -> Action {
         response::refuse(refusal, out);
-        self.state = State::Authorization(Authorization::default());
+        self.state = State::Authorization(Authorization::again(self.utf8));
         self.refused_logins += 1;
         match self.refused_logins >= self.profile.max_login_attempts {
             true => self.close(),
@@ -349,7 +357,10 @@ impl Session {
         self.bad_commands = 0;
         match &action {
             Action::StartTls => self.state = State::StartingTls,
-            Action::LogIn(login) => self.state = State::LoggingIn(login.mechanism),
+            Action::LogIn(login) => {
+                self.utf8 = matches!(&self.state, State::Authorization(state) if state.is_utf8());
+                self.state = State::LoggingIn(login.mechanism);
+            }
             Action::Update(_) => self.state = State::Update,
             Action::Close => self.state = State::Closed,
             Action::None | Action::More | Action::List | Action::Retrieve(_) => {}

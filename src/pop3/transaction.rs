@@ -65,7 +65,11 @@ impl Transaction {
                 response::ok("Nothing is marked deleted.", out);
             }
             Command::Quit => return Ok(self.quit(out)),
-            Command::Stls | Command::User(_) | Command::Pass(_) | Command::Auth(_) => {
+            Command::Stls
+            | Command::Utf8
+            | Command::User(_)
+            | Command::Pass(_)
+            | Command::Auth(_) => {
                 return Err(Refusal::plain("You are logged in already."));
             }
         }

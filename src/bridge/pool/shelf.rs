@@ -214,10 +214,11 @@ impl Shelf {
     pub(super) fn reuse(
         self: &Arc<Self>,
         credential: Credential,
+        utf8: bool,
         folder: Option<&str>,
         permits: Permits,
     ) -> Result<Lease, Permits> {
-        match self.pick(credential, folder) {
+        match self.pick(credential, utf8, folder) {
             Some(idle) => {
                 Ok(self.lease(idle.connection, credential, idle.accepted, permits, false))
             }
@@ -226,12 +227,12 @@ impl Shelf {
     }
 
     /// The connection that was used last, of those that have the folder open if there are any. Those whose time is over are closed.
-    fn pick(&self, credential: Credential, folder: Option<&str>) -> Option<Idle> {
+    fn pick(&self, credential: Credential, utf8: bool, folder: Option<&str>) -> Option<Idle> {
         let mut stock = self.stock();
         for over in stock.retired() {
             tokio::spawn(over.connection.logout().in_current_span());
         }
-        let is_mine = |idle: &Idle| idle.credential == credential;
+        let is_mine = |idle: &Idle| idle.credential == credential && idle.connection.suits(utf8);
         let has_it_open = |idle: &Idle| {
             let open = idle.connection.selected().map(|(name, _)| name);
             folder.is_some() && open == folder

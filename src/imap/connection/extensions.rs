@@ -33,6 +33,26 @@ impl Connection {
         self.extensions = extensions;
     }
 
+    /// From the first folder on, headers may come in UTF-8 (`utf8`) where the upstream can send them so (RFC 6855). For a new connection.
+    pub fn speak(&mut self, utf8: bool) {
+        self.wants_utf8 = utf8;
+    }
+
+    /// Whether the connection is one for this form of messages. Where the upstream has one form only, each is.
+    pub fn suits(&self, utf8: bool) -> bool {
+        self.wants_utf8 == utf8 || !self.offers_utf8()
+    }
+
+    /// Whether headers may come in UTF-8. Sizes may then be others than those that are listed elsewhere.
+    pub fn is_utf8(&self) -> bool {
+        self.utf8
+    }
+
+    fn offers_utf8(&self) -> bool {
+        // UTF8=ONLY implies the other (RFC 6855, 6).
+        self.capabilities.has("UTF8=ACCEPT") || self.capabilities.has("UTF8=ONLY")
+    }
+
     /// Says who is there, where that is wanted. An upstream that does not want to know is gone on with.
     pub(in super::super) async fn identify(&mut self) -> Result<(), Error> {
         if self.extensions.id {
@@ -67,12 +87,15 @@ impl Connection {
             return None;
         }
         let uidonly = self.extensions.uidonly && !self.uidonly;
-        let wanted = [(resync && !self.qresync, "QRESYNC"), (uidonly, "UIDONLY")];
-        let words: Vec<&str> = wanted
-            .into_iter()
-            .filter(|(wanted, word)| *wanted && self.capabilities.has(word))
-            .map(|(_, word)| word)
-            .collect();
+        let utf8 = self.wants_utf8 && !self.utf8 && self.offers_utf8();
+        let has = |word| self.capabilities.has(word);
+        let wanted = [
+            (resync && !self.qresync && has("QRESYNC"), "QRESYNC"),
+            (uidonly && has("UIDONLY"), "UIDONLY"),
+            (utf8, "UTF8=ACCEPT"),
+        ];
+        let words = wanted.into_iter().filter(|(wanted, _)| *wanted);
+        let words: Vec<&str> = words.map(|(_, word)| word).collect();
         (!words.is_empty()).then(|| format!("ENABLE {}", words.join(" ")))
     }
 
@@ -90,6 +113,7 @@ impl Connection {
         .await?;
         self.qresync |= enabled.has("QRESYNC");
         self.uidonly |= enabled.has("UIDONLY");
+        self.utf8 |= enabled.has("UTF8=ACCEPT");
         Ok(())
     }
 

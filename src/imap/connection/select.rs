@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use super::super::error::Error;
 use super::super::flags::PermanentFlags;
+use super::super::folders::from_wire;
 use super::super::reply::Reply;
 use super::super::set;
 use super::{Connection, Pending, Untagged, quoted};
@@ -52,10 +53,22 @@ impl Connection {
         folder: &str,
         resync: bool,
     ) -> Result<Selected, Error> {
-        let text = format!("{command} {}", quoted(folder));
+        let mut enable = self.to_enable(resync);
+        // With UTF8=ACCEPT names are in UTF-8 (RFC 6855, 3), so that it has to be known first whether that is enabled.
+        if self.wants_utf8
+            && folder.contains('&')
+            && let Some(enable) = enable.take()
+        {
+            let enabling = self.begin("ENABLE", &enable).await?;
+            self.finish_enabling(&enabling).await?;
+        }
+        let text = match self.utf8 {
+            true => format!("{command} {}", quoted(&from_wire(folder))),
+            false => format!("{command} {}", quoted(folder)),
+        };
         // Whatever the upstream says of it, what was opened by EXAMINE is only read.
         let only_reads = command == "EXAMINE";
-        let Some(enable) = self.to_enable(resync) else {
+        let Some(enable) = enable else {
             let selecting = self.begin(command, &text).await?;
             return self.finish_select(selecting, folder, only_reads).await;
         };

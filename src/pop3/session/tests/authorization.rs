@@ -153,6 +153,7 @@ fn capa_says_exactly_what_works_now() {
         "RESP-CODES",
         "AUTH-RESP-CODE",
         "PIPELINING",
+        "UTF8",
         "EXPIRE NEVER",
     ];
     let login = ["USER", "SASL PLAIN LOGIN XOAUTH2 OAUTHBEARER"];
@@ -287,4 +288,28 @@ fn only_a_line_with_a_response_in_it_may_be_as_long_as_a_token() {
     assert_eq!(longest(&talk, "dXNl"), MAX_SASL_LINE);
     let talk = Talk::logged_in(profile());
     assert_eq!(longest(&talk, "AUTH XOAUTH2 dXNl"), MAX_LINE);
+}
+
+#[test]
+fn utf8_is_said_before_the_log_in_and_forgotten_with_what_was_said_without_tls() {
+    let unencrypted = Profile {
+        plaintext_login: true,
+        ..unencrypted(TlsState::Offered)
+    };
+    let mut talk = Talk::new(unencrypted);
+    talk.check("UTF8", &["+OK Headers may be in UTF-8."]);
+    talk.check("STLS", &["+OK Begin TLS negotiation.", "start TLS"]);
+    talk.session.tls_started();
+    let log_in = |talk: &mut Talk, result: Result<(), Refusal>| {
+        talk.say("USER ann");
+        talk.say("PASS secret");
+        talk.report(|session, out| session.logged_in(result, out));
+        talk.seen.clear();
+        talk.session.is_utf8()
+    };
+    assert!(!log_in(&mut talk, Err(refused())));
+    talk.check("UTF8", &["+OK Headers may be in UTF-8."]);
+    // A refused log-in takes nothing back.
+    assert!(log_in(&mut talk, Err(refused())) && log_in(&mut talk, Ok(())));
+    talk.check_refused("UTF8");
 }
