@@ -81,3 +81,4 @@ mod unreadable;
 mod unreadable_kept;
 mod upstream_log_in;
 mod upstream_side;
+mod utf8;

@@ -227,6 +227,37 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn with_utf8_folders_are_named_in_utf_8_once_it_is_enabled() {
+        let capabilities = "IMAP4rev1 ENABLE QRESYNC UTF8=ACCEPT";
+        let enabled = "* ENABLED QRESYNC UTF8=ACCEPT\n{tag} OK done\n";
+        let refused = "{tag} NO not now\n";
+        let [ours, theirs] = ["EXAMINE \"Gel&APY-scht\"", "EXAMINE \"Gel\u{f6}scht\""];
+        for (answer, named) in [(enabled, theirs), (refused, ours)] {
+            let (mut connection, heard) = upstream(capabilities, &[answer, OPENED]).await;
+            connection.speak(true);
+            connection.examine("Gel&APY-scht", true).await.unwrap();
+            assert_eq!(heard.all(), ["ENABLE QRESYNC UTF8=ACCEPT", named]);
+            assert_eq!(connection.is_utf8(), answer == enabled);
+            assert_eq!(connection.selected().unwrap().0, "Gel&APY-scht");
+            assert!(connection.suits(true) && !connection.suits(false));
+        }
+    }
+
+    #[tokio::test]
+    async fn utf8_is_enabled_where_it_is_wanted_and_offered() {
+        let (mut connection, heard) = upstream("IMAP4rev1 UTF8=ACCEPT", &[OPENED]).await;
+        connection.examine("INBOX", true).await.unwrap();
+        assert_eq!(heard.all(), ["EXAMINE \"INBOX\""]);
+        assert!(connection.suits(false) && !connection.suits(true));
+        let (mut connection, heard) = upstream("IMAP4rev1", &[OPENED]).await;
+        connection.speak(true);
+        connection.examine("INBOX", true).await.unwrap();
+        assert_eq!(heard.all(), ["EXAMINE \"INBOX\""]);
+        // It has one form of messages only.
+        assert!(connection.suits(false) && connection.suits(true));
+    }
+
+    #[tokio::test]
     async fn no_set_names_more_messages_than_the_upstream_takes() {
         let all = uids(&[1, 2, 3, 4, 6, 7]);
         for (capabilities, sets, copies) in [

@@ -1,0 +1,59 @@
+//! EMAILID (RFC 8474), with INTERNALDATE: what it says of messages, and what it does not.
+
+use super::*;
+
+fn with_email_ids(index: Index, ids: &[u64]) -> Index {
+    Index {
+        email_ids: Some(ids.to_vec()),
+        ..index
+    }
+}
+
+#[test]
+fn a_message_with_a_new_uid_is_known_by_emailid_and_date() {
+    let mut story = Story::new();
+    // Two of one date and one size, and their headers cannot be had.
+    let rows = [(1, 10, 1), (2, 10, 1), (3, 30, 1)];
+    story.list(&with_email_ids(index(7, 4, &rows), &[0xA, 0xB, 0xC]));
+    // Moved away and back within one poll.
+    let rows = [(2, 10, 1), (3, 30, 1), (4, 10, 1)];
+    let delta = story.list(&with_email_ids(index(7, 5, &rows), &[0xB, 0xC, 0xA]));
+    story.check(&[(2, 2, "7-2"), (3, 3, "7-3"), (4, 1, "7-1")]);
+    assert_eq!(delta.unwrap().moved.len(), 1);
+    // Another UIDVALIDITY, and other sizes.
+    let rows = [(7, 10, 5), (8, 10, 5), (9, 30, 5)];
+    story.list(&with_email_ids(index(8, 10, &rows), &[0xA, 0xB, 0xC]));
+    story.check(&[(7, 1, "7-1"), (8, 2, "7-2"), (9, 3, "7-3")]);
+}
+
+#[test]
+fn copies_have_one_emailid_and_tell_nothing() {
+    let mut story = Story::new();
+    story.list(&with_email_ids(index(7, 2, &[(1, 10, 1)]), &[0xA]));
+    // The same octets come again, later: that is another message.
+    let rows = [(2, 20, 1)];
+    story.list(&with_email_ids(index(7, 3, &rows), &[0xA]));
+    story.check(&[(2, 2, "7-2")]);
+    // Two copies, and another UIDVALIDITY.
+    let rows = [(2, 20, 1), (3, 20, 1)];
+    story.list(&with_email_ids(index(7, 4, &rows), &[0xA, 0xA]));
+    let rows = [(5, 20, 1), (6, 20, 1)];
+    story.list(&with_email_ids(index(8, 7, &rows), &[0xA, 0xA]));
+    story.check(&[(5, 4, "8-5"), (6, 5, "8-6")]);
+}
+
+#[test]
+fn another_emailid_or_none_is_no_reason_to_doubt() {
+    let mut story = Story::of(7, 3, &[(1, 10, 1), (2, 20, 1)]);
+    let fresh =
+        |validity, ids: &[u64]| with_email_ids(index(validity, 3, &[(1, 10, 1), (2, 20, 1)]), ids);
+    let delta = story.list(&fresh(7, &[0xA, 0])).unwrap();
+    assert_eq!(delta.email_ids, [(seq(1), 0xA)]);
+    assert!(story.list(&fresh(7, &[0xA, 0])).is_none());
+    let delta = story.list(&fresh(7, &[0xB, 0])).unwrap();
+    assert!(!delta.regenerated);
+    assert_eq!(delta.email_ids, [(seq(1), 0xB)]);
+    // A server that has taken over the mail names it anew.
+    story.list(&fresh(8, &[0xC, 0xD]));
+    story.check(&[(1, 1, "7-1"), (2, 2, "7-2")]);
+}
