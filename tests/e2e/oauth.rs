@@ -1,6 +1,8 @@
 //! A mailbox whose server takes nothing but tokens, read by POP3 clients that have never heard of them: a real Dovecot that asks an
 //! authorization server about each token.
 
+use std::time::Duration;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
@@ -9,7 +11,8 @@ use crate::support::imap::Imap;
 use crate::support::oauth_server::{Failure, OAuthServer};
 use crate::support::office::{LOGIN, Plan};
 use crate::support::postgres::Postgres;
-use crate::support::token_office::TokenOffice;
+use crate::support::process::eventually;
+use crate::support::token_office::{LIFETIME, TokenOffice};
 
 const BOTH: &str = "xoauth2 oauthbearer";
 
@@ -91,7 +94,7 @@ fn fifty_at_once(it: &TokenOffice, ports: &[u16]) {
     }
     it.server.expire_access();
     // Long enough for all to come meanwhile.
-    let slow = Failure::Slow(std::time::Duration::from_secs(1));
+    let slow = Failure::Slow(Duration::from_secs(1));
     it.server.fail_times(1, slow);
     std::thread::scope(|scope| {
         for (client, port) in clients.iter().zip(ports.iter().cycle()) {
@@ -118,6 +121,61 @@ fn a_session_goes_on_where_the_upstream_ends_the_token_before_its_time() {
     assert!(session.retr(1).len() > 10);
     session.quit();
     assert_eq!(it.server.refreshes(), 1);
+}
+
+#[test]
+fn a_connection_is_not_used_beyond_the_token_that_opened_it() {
+    let server = OAuthServer::start();
+    let folder = tempfile::tempdir().unwrap();
+    let table = server.service_account_table("test", folder.path());
+    // Dovecot itself lets a connection live for as long as it likes.
+    server.set_lifetime(Duration::from_secs(2));
+    let dovecot = Dovecot::options().tokens(&server.url("/introspect"), BOTH);
+    let office = Plan::default().tokens(&table, dovecot).start();
+    office.add("desk", &[]);
+    let connects = || {
+        assert_eq!(office.client("desk").stat().0, 0);
+        let bridge = office.bridge();
+        bridge.metric("popbridge_upstream_connects_total", &["mail"])
+    };
+    let first = connects();
+    eventually("another one is opened", || connects() > first);
+}
+
+#[test]
+fn no_token_is_in_a_log_of_any_level() {
+    let mut it = TokenOffice::start(BOTH);
+    it.office.add("desk", &[]);
+    it.office.close();
+    let options = it.office.options().environment("POPBRIDGE_LOG", "trace");
+    let bridge = options.start();
+    let password = it.office.password("desk");
+    let poll = || bridge.pop3().log_in("desk", &password).command("STAT");
+    it.server.set_rotation(true);
+    assert!(poll().ok);
+    it.server.expire_access();
+    it.office.dovecot.restart();
+    assert!(poll().ok);
+    it.server.fail_times(
+        1,
+        Failure::Words("{\"access_token\": \"access-9-3b1f77d2\""),
+    );
+    it.server.expire_access();
+    it.office.dovecot.restart();
+    it.office.ahead(2 * LIFETIME);
+    assert!(!poll().ok);
+    it.server.revoke();
+    it.office.ahead(4 * LIFETIME);
+    eventually("it is revoked", || poll().code() == Some("SYS/PERM"));
+    let log = bridge.log();
+    assert!(
+        log.iter()
+            .any(|line| line.contains("\"TRACE\"") || line.contains("\"DEBUG\""))
+    );
+    assert_eq!(it.leaks(&log), None);
+    assert!(!log.iter().any(|line| line.contains("3b1f77d2")), "{log:?}");
+    drop(bridge);
+    it.office.open();
 }
 
 #[test]
