@@ -201,10 +201,16 @@ pub async fn bridge(
         .collect();
     let owners = token_owners(config);
     let keeper = Arc::new(keeper(config, store.clone()));
-    keeper
-        .check(&owners)
-        .await
-        .map_err(|trouble| StartError::Secret(trouble.to_string()))?;
+    if !owners.is_empty() {
+        // What the bridge gets by itself it gets again.
+        let of_people = owners.iter().filter(|owner| {
+            let mut all = config.oauth.iter();
+            all.any(|oauth| oauth.name == owner.provider && oauth.grant.needs_a_person())
+        });
+        let of_people: Vec<Owner> = of_people.cloned().collect();
+        let checked = keeper.check(&of_people).await;
+        checked.map_err(|trouble| StartError::Secret(trouble.to_string()))?;
+    }
     let clients = oauth_clients(config)?;
     let holder = instance();
     let mut configured = Vec::with_capacity(config.accounts.len());

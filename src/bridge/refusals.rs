@@ -60,13 +60,12 @@ fn of_token(trouble: &TokenTrouble) -> Refusal {
             Code::SysPerm,
             "The mailbox's authorization server refuses this bridge; ask its operator.",
         ),
+        TokenTrouble::Key(_) | TokenTrouble::Sealed { .. } => permanent(),
         // The account's name is the operator's word for a mailbox that this client may read.
-        TokenTrouble::Missing { account }
-        | TokenTrouble::Revoked { account, .. }
-        | TokenTrouble::Sealed { account, .. } => Refusal::new(
+        TokenTrouble::Missing { account } | TokenTrouble::Revoked { account, .. } => Refusal::new(
             Code::SysPerm,
             format!(
-                "The access to this mailbox has ended; the operator of this bridge renews it with: popbridge oauth login {account}"
+                "The bridge has no access to this mailbox any more; its operator renews it with: popbridge oauth login {account}"
             ),
         ),
     }

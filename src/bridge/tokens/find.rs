@@ -70,7 +70,16 @@ impl Tokens {
 
     fn judge(&self, kept: Option<&StoredToken>, want: Want) -> Result<Verdict, Trouble> {
         let opened = kept.map(|kept| self.keeper.open(&self.owner, kept));
-        let opened = opened.transpose()?.flatten();
+        let opened = match opened.transpose() {
+            // There is nothing in them that cannot be had again.
+            Err(Trouble::Token(trouble @ TokenTrouble::Sealed { .. }))
+                if !self.renew.needs_refresh_token() =>
+            {
+                warn!(account = self.owner.account, %trouble, "another token is asked for");
+                None
+            }
+            opened => opened?.flatten(),
+        };
         let opened = opened.filter(|opened| opened.is_for(&self.owner));
         let usable = match (kept, &opened) {
             (Some(kept), Some(opened)) if self.is_usable(kept, want) => {
@@ -209,6 +218,7 @@ impl Tokens {
             TokenTrouble::Missing { .. } => warn!(account, "{trouble}"),
             TokenTrouble::Revoked { .. }
             | TokenTrouble::Misconfigured(_)
+            | TokenTrouble::Key(_)
             | TokenTrouble::Sealed { .. } => error!(account, "{trouble}"),
         }
     }

@@ -122,7 +122,7 @@ impl Keeper {
     /// # Errors
     /// The key's, the store's.
     pub async fn keep(&self, owner: &Owner, granted: &Granted) -> Result<(), Trouble> {
-        let key = self.key_for(owner)?;
+        let key = self.key_to_seal()?;
         let id = self.id(owner).await?;
         let new = self.seal(&key, owner, granted, None)?;
         self.store.replace_token(&id, &new).await?;
@@ -179,14 +179,9 @@ impl Keeper {
     /// Whether the key is one, and is the one that the tokens of these accounts were sealed with. To be asked before anything is served.
     ///
     /// # Errors
-    /// A sentence for the operator; the store's trouble is none of this.
+    /// [`TokenTrouble::Key`], [`TokenTrouble::Sealed`]; the store's.
     pub async fn check(&self, owners: &[Owner]) -> Result<(), Trouble> {
-        if owners.is_empty() {
-            return Ok(());
-        }
-        self.key
-            .read()
-            .map_err(|why| TokenTrouble::Misconfigured(why))?;
+        self.key.read().map_err(TokenTrouble::Key)?;
         for standing in self.standings(owners).await? {
             if let Some(trouble @ TokenTrouble::Sealed { .. }) = standing.trouble {
                 return Err(trouble.into());
@@ -206,8 +201,8 @@ impl Keeper {
     }
 
     /// The key to seal with; the bridge's own is made where there is none.
-    pub(super) fn key_for(&self, owner: &Owner) -> Result<SealingKey, Trouble> {
-        self.key.read_or_make().map_err(|why| owner.sealed(why))
+    pub(super) fn key_to_seal(&self) -> Result<SealingKey, Trouble> {
+        Ok(self.key.read_or_make().map_err(TokenTrouble::Key)?)
     }
 
     /// Opens what is kept; `None` where nothing is.
@@ -215,7 +210,7 @@ impl Keeper {
         let Some(sealed) = &kept.sealed else {
             return Ok(None);
         };
-        let key = self.key.read().map_err(|why| owner.sealed(why))?;
+        let key = self.key.read().map_err(TokenTrouble::Key)?;
         let key = key.ok_or_else(|| owner.sealed(format!("their key {} is gone", self.key)))?;
         let opened = key
             .open(owner.purpose(), sealed)

@@ -34,7 +34,7 @@ impl Tokens {
     /// Refreshes the tokens. `None`: others are at it, or were quicker.
     pub(super) async fn refresh(&self, id: &TokenId, due: &Due) -> Result<Option<Access>, Trouble> {
         // First what may be in the way of keeping what is got.
-        let key = self.keeper.key_for(&self.owner)?;
+        let key = self.keeper.key_to_seal()?;
         let store = &self.keeper.store;
         let _busy = self.keeper.busy.read().await;
         let claimed = store.claim_token(id, &self.holder, due.version, CLAIM, due.at_once);

@@ -490,6 +490,10 @@ async fn a_bridge_with_credentials_of_its_own_needs_nobody() {
     let again = scene.instance_for(owner(), "again", one.store.clone());
     assert_eq!(again.access().await.unwrap(), "access-1");
     assert!(one.opened().await.refresh.is_none());
+    // Nor is anything lost with the key.
+    std::fs::write(scene.key.path(), "cd".repeat(32)).unwrap();
+    let again = scene.instance_for(owner(), "again", one.store.clone());
+    assert_eq!(again.access().await.unwrap(), "access-2");
 }
 
 #[tokio::test]

@@ -25,6 +25,8 @@ pub enum TokenTrouble {
     Misconfigured(String),
     /// The authorization server gives none at the moment.
     Later(String),
+    /// There is no key to seal with; a sentence.
+    Key(String),
     /// What is kept cannot be opened.
     Sealed {
         /// The account's name in the configuration.
@@ -39,7 +41,7 @@ impl TokenTrouble {
     pub fn needs_a_person(&self) -> Option<&str> {
         match self {
             Self::Missing { account } | Self::Revoked { account, .. } => Some(account),
-            Self::Misconfigured(_) | Self::Later(_) | Self::Sealed { .. } => None,
+            Self::Misconfigured(_) | Self::Later(_) | Self::Key(_) | Self::Sealed { .. } => None,
         }
     }
 }
@@ -61,6 +63,7 @@ impl fmt::Display for TokenTrouble {
                     "the authorization server refuses what is configured: {why}"
                 )
             }
+            Self::Key(why) => f.write_str(why),
             Self::Later(why) => write!(f, "no token at the moment: {why}"),
             Self::Sealed { account, why } => write!(
                 f,

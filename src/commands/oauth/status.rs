@@ -88,7 +88,7 @@ fn state(config: &Config, standing: &TokenStanding) -> &'static str {
         Some(TokenTrouble::Revoked { .. }) => "revoked",
         Some(TokenTrouble::Misconfigured(_)) => "misconfigured",
         Some(TokenTrouble::Later(_)) => "failing",
-        Some(TokenTrouble::Sealed { .. }) => "sealed",
+        Some(TokenTrouble::Sealed { .. } | TokenTrouble::Key(_)) => "sealed",
         None if standing.kept.is_some() => "good",
         None => {
             let mut all = config.oauth.iter();
