@@ -5,11 +5,12 @@
 //! ends the instances' own work as well: it is not waited for until it is on the disk.
 //! Must not know: how much is allowed, what happens when that is reached.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use super::engine::Engine;
 use super::error::Failure;
-use super::sql::{Columns, Conn, Values, execute, execute_with, list};
+use super::sql::{CHUNK, Columns, Conn, Values, execute, execute_with, list};
 use super::{Store, StoreError};
 
 /// For how many seconds an instance is alive that says nothing more.
@@ -321,12 +322,25 @@ async fn correct(
     newest: i64,
     conn: &mut Conn,
 ) -> Result<(), Failure> {
-    sqlx::query("DELETE FROM connection WHERE holder = $1 AND number <= $2")
+    // By difference: there may be thousands, and it happens whenever one of them is just about to be counted.
+    let rows = sqlx::query("SELECT number FROM connection WHERE holder = $1 AND number <= $2")
         .bind(holder.to_owned())
         .bind(newest)
-        .execute(&mut *conn)
+        .fetch_all(&mut *conn)
         .await?;
-    for chunk in live.chunks(super::sql::CHUNK) {
+    let counted = rows.iter().map(|row| row.int(0));
+    let counted = counted.collect::<Result<HashSet<i64>, Failure>>()?;
+    let here: HashSet<i64> = live.iter().map(|one| one.number).collect();
+    let over: Vec<i64> = counted.difference(&here).copied().collect();
+    for chunk in over.chunks(CHUNK) {
+        let numbers = list(chunk.iter().copied());
+        let statement =
+            format!("DELETE FROM connection WHERE holder = $1 AND number IN ({numbers})");
+        execute_with(conn, statement, vec![holder.to_owned()]).await?;
+    }
+    let missing = live.iter().filter(|one| !counted.contains(&one.number));
+    let missing: Vec<&Connecting> = missing.collect();
+    for chunk in missing.chunks(CHUNK) {
         let mut values = Values::default();
         for one in chunk {
             values
@@ -337,7 +351,8 @@ async fn correct(
                 .text(Some(&one.host));
         }
         let before = "INSERT INTO connection (holder, number, mailbox, host) VALUES ";
-        values.run(conn, before, "").await?;
+        let after = " ON CONFLICT (holder, number) DO NOTHING";
+        values.run(conn, before, after).await?;
     }
     Ok(())
 }
