@@ -59,6 +59,8 @@ mod memory;
 mod model;
 mod moved_upstream;
 mod oauth;
+mod oauth_grants;
+mod oauth_login;
 mod oauth_trouble;
 mod objectid;
 mod oracle;

@@ -3,6 +3,7 @@
 //! of popbridge but its command line, its log lines and its ports.
 
 pub mod bridge;
+pub mod browser;
 pub mod certs;
 pub mod clock;
 pub mod cyrus;

@@ -171,6 +171,12 @@ impl OAuthServer {
         device.slow_downs = times;
     }
 
+    /// Whose an access token is, while it is good.
+    pub fn user_of(&self, token: &str) -> Option<String> {
+        let known = self.state().introspected(token);
+        known["username"].as_str().map(str::to_owned)
+    }
+
     /// All requests so far.
     pub fn asked(&self) -> Vec<Asked> {
         self.state().asked.clone()
