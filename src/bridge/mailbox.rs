@@ -25,6 +25,7 @@ use super::tend::Care;
 use super::trouble::Trouble;
 use crate::imap::{Body, BodyStart, Error, Part};
 use crate::maildrop::{Item, Maildrop, SeqSet};
+use crate::pop3::workarounds::Workarounds;
 
 use ahead::{Ahead, Found};
 pub(super) use source::Source;
@@ -131,6 +132,11 @@ impl Mailbox {
         self.overdue = self.seat.waits_for_removal(&known);
         self.known = Some(known);
         Ok(maildrop)
+    }
+
+    /// What is done because the client's program cannot take messages as they are.
+    pub(super) fn workarounds(&self) -> Workarounds {
+        self.seat.workarounds()
     }
 
     /// The header line that the bridge puts before this message, if it does.

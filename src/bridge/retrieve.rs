@@ -94,6 +94,7 @@ pub(super) async fn retrieve(
         sent: false,
         read: 0,
     };
+    let encoder = encoder.for_client(mailbox.workarounds());
     answer.parts(mailbox, wire, plan, encoder).await
 }
 
@@ -205,7 +206,8 @@ impl Answer<'_> {
         encoder: &mut Encoder,
     ) -> io::Result<Result<Came, Trouble>> {
         let following = self.session.following(self.body.number);
-        let mut stream = match mailbox.body(&self.body.item, part, following).await {
+        let body = mailbox.body(&self.body.item, part, following);
+        let mut stream = match wire.while_waiting(body).await {
             Ok(stream) => stream,
             Err(error) => return Ok(Err(error)),
         };
@@ -222,7 +224,7 @@ impl Answer<'_> {
         let suspicious = part == Part::Whole && octets as u64 != u64::from(self.size);
         let mut held = (suspicious && known == 0).then(BytesMut::new);
         loop {
-            let mut piece = match stream.chunk().await {
+            let mut piece = match wire.while_waiting(stream.chunk()).await {
                 Ok(Some(piece)) => piece,
                 Ok(None) => break,
                 // Only lines that nobody wants were still to come.

@@ -17,6 +17,7 @@ use super::trouble::Trouble;
 use crate::config::ClientSettings;
 use crate::maildrop::{Item, Maildrop, Seq, SeqSet};
 use crate::policy::{self, Listed, Marks, OnDelete, Rules};
+use crate::pop3::workarounds::Workarounds;
 use crate::store::{Client, Quit};
 
 /// See the module.
@@ -75,6 +76,11 @@ impl Seat {
     /// Whether messages that cannot be read are left out for it.
     pub(super) fn withholds(&self) -> bool {
         self.settings.view.list == Listed::Undelivered
+    }
+
+    /// What is done because its program cannot take messages as they are.
+    pub(super) fn workarounds(&self) -> Workarounds {
+        self.settings.workarounds
     }
 
     /// Whether something is listed still that the client has asked to have removed: what was written down of it was cancelled, because the

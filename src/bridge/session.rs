@@ -300,18 +300,9 @@ impl Driver {
             return Err(refusals::temporary());
         };
         let Visitor { wire, .. } = &self.visitor;
-        let pulse = wire.pulse();
-        // A client that gives up waiting and comes back shall not be kept out by this session, which does not read meanwhile.
-        let hung_up = async {
-            wire.hung_up().await;
-            pulse.hung_up();
-            std::future::pending().await
-        };
-        tokio::select! {
-            // What went wrong was logged by the account's task, which knows more.
-            listed = mailbox.list() => listed.map_err(|trouble| refusals::of(&trouble)),
-            never = hung_up => never,
-        }
+        // What went wrong was logged by the account's task, which knows more.
+        let listed = wire.while_waiting(mailbox.list()).await;
+        listed.map_err(|trouble| refusals::of(&trouble))
     }
 
     async fn retrieve(&mut self, body: pop3::Body) -> io::Result<Next> {

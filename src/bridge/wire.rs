@@ -238,6 +238,21 @@ impl Wire {
         }
     }
 
+    /// Waits for something else than the client, which nobody reads from meanwhile. That it has hung up is told to others: a client that gives
+    /// up waiting and comes back shall not be kept out by this session.
+    pub(super) async fn while_waiting<T>(&self, work: impl Future<Output = T>) -> T {
+        let hung_up = async {
+            self.hung_up().await;
+            self.pulse.hung_up();
+            std::future::pending().await
+        };
+        tokio::select! {
+            biased;
+            done = work => done,
+            never = hung_up => never,
+        }
+    }
+
     /// Waits until `deadline` for the client's system to acknowledge everything that was sent; whether it has. What was not sent yet
     /// (see [`Self::send`]) is not acknowledged, and nobody sends it meanwhile: then this says no at once, as it does when the
     /// connection is over. Where the system cannot tell (only Linux can), yes.

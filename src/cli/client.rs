@@ -108,7 +108,7 @@ pub enum ClientCommand {
     ///
     /// view=all|undelivered, last=30d|none, since=beginning|enrolment|2026-01-31, max_listed=500|none, max_size=10MiB|none,
     /// on_delete=hide|dispose|ignore, after_retrieve=nothing|seen|flag:KEYWORD|archive|trash, delivered_without_quit=true|false,
-    /// expires=400d|never. KEY=default takes a setting back.
+    /// expires=400d|never, workarounds=outlook-no-nuls,oe-ns-eoh|none. KEY=default takes a setting back.
     Set {
         /// Its POP3 user name
         login: String,

@@ -8,9 +8,10 @@ use super::error::nearest;
 use super::rules::{DAY, OLDEST};
 use super::{units, words};
 use crate::policy::{AfterRetrieve, Listed, OnDelete, Rules, Since, View};
+use crate::pop3::workarounds::Workarounds;
 
 /// The keys, as advice gives them.
-const KEYS: [&str; 9] = [
+const KEYS: [&str; 10] = [
     "view",
     "last",
     "since",
@@ -20,6 +21,7 @@ const KEYS: [&str; 9] = [
     "after_retrieve",
     "delivered_without_quit",
     "expires",
+    "workarounds",
 ];
 
 /// Whether a client that has not been seen for long is still waited for.
@@ -47,6 +49,8 @@ pub struct ClientSettings {
     pub delivered_without_quit: Option<bool>,
     /// Whether it is waited for.
     pub expires: Expires,
+    /// What is done because its program cannot take messages as they are.
+    pub workarounds: Workarounds,
     /// What was given, as it was given.
     given: BTreeMap<String, String>,
 }
@@ -92,6 +96,9 @@ impl ClientSettings {
                 self.delivered_without_quit = parsed.map_err(in_words)?;
             }
             "expires" => self.expires = or_default(given, expires).map_err(in_words)?,
+            "workarounds" => {
+                self.workarounds = or_default(given, workarounds).map_err(in_words)?;
+            }
             _ => {
                 let advice = match nearest(key, &KEYS) {
                     Some(nearest) => format!("did you mean \"{nearest}\"?"),
@@ -228,6 +235,21 @@ fn expires(text: &str) -> Result<Expires, String> {
         "never" => Ok(Expires::Never),
         text => units::age(text, DAY..=OLDEST).map(Expires::After),
     }
+}
+
+/// Names with commas between them, or `none`.
+fn workarounds(text: &str) -> Result<Workarounds, String> {
+    let mut workarounds = Workarounds::default();
+    if text == "none" {
+        return Ok(workarounds);
+    }
+    for name in text.split(',') {
+        if !workarounds.add(name.trim()) {
+            let known = Workarounds::NAMES.map(|name| (name, ()));
+            words::one_of(name.trim(), &known)?;
+        }
+    }
+    Ok(workarounds)
 }
 
 #[cfg(test)]

@@ -10,16 +10,21 @@
 
 use memchr::memchr_iter;
 
+use super::workarounds::{HeaderEnd, Workarounds};
+
 /// Encodes one message.
 ///
 /// - LF without CR becomes CRLF. A CR without LF stays as it is, also at the end:
 ///   a message that ends in `CR` is sent as `CR CR LF`. NUL and 8-bit octets stay.
 /// - A message that does not end in LF gets a CRLF.
+/// - [`Workarounds`] change that for clients whose settings name them.
 pub struct Encoder {
     top: Option<Top>,
     at_line_start: bool,
     after_cr: bool,
     octets: u64,
+    workarounds: Workarounds,
+    header_end: HeaderEnd,
 }
 
 /// What TOP leaves to send.
@@ -47,12 +52,38 @@ impl Encoder {
             at_line_start: true,
             after_cr: false,
             octets: 0,
+            workarounds: Workarounds::default(),
+            header_end: HeaderEnd::default(),
+        }
+    }
+
+    /// The same for a client with these workarounds.
+    #[must_use]
+    pub fn for_client(self, workarounds: Workarounds) -> Self {
+        Self {
+            workarounds,
+            ..self
         }
     }
 
     /// Appends the encoded form of the next piece of the message, at most about
     /// twice as long as the piece. What follows TOP's last line is left out.
     pub fn encode(&mut self, input: &[u8], out: &mut Vec<u8>) {
+        if self.workarounds.end_of_header {
+            self.header_end.look(input);
+        }
+        if self.workarounds.no_nuls && memchr::memchr(0, input).is_some() {
+            let without: Vec<u8> = input
+                .iter()
+                .map(|octet| if *octet == 0 { 0x80 } else { *octet })
+                .collect();
+            self.encode_as_it_is(&without, out);
+        } else {
+            self.encode_as_it_is(input, out);
+        }
+    }
+
+    fn encode_as_it_is(&mut self, input: &[u8], out: &mut Vec<u8>) {
         if input.is_empty() || self.is_done() {
             return;
         }
@@ -129,6 +160,9 @@ impl Encoder {
     /// must never look complete.
     pub fn finish(self, out: &mut Vec<u8>) {
         if !self.at_line_start {
+            out.extend_from_slice(b"\r\n");
+        }
+        if self.workarounds.end_of_header && !self.header_end.is_found() {
             out.extend_from_slice(b"\r\n");
         }
         super::response::end(out);

@@ -24,7 +24,10 @@ pub(super) fn answer(profile: &Profile, authorization: bool, out: &mut Vec<u8>) 
     // RFC 2449 section 5: what can be announced before log-in must be after it, too.
     if profile.may_log_in() {
         list("USER");
-        list(&["SASL", &mechanisms(" ")].join(" "));
+    }
+    let mechanisms: Vec<&str> = profile.shown_mechanisms().map(Mechanism::as_str).collect();
+    if !mechanisms.is_empty() {
+        list(&["SASL", &mechanisms.join(" ")].join(" "));
     }
     // The exception: STLS is listed only where it is permitted (RFC 2595 section 4).
     if authorization && profile.tls == TlsState::Offered {
@@ -38,12 +41,8 @@ pub(super) fn answer(profile: &Profile, authorization: bool, out: &mut Vec<u8>) 
 /// Dovecot answers.
 pub(super) fn answer_mechanisms(profile: &Profile, out: &mut Vec<u8>) {
     response::ok("Mechanisms follow.", out);
-    if profile.may_log_in() {
-        response::line(format_args!("{}", mechanisms("\r\n")), out);
+    for mechanism in profile.shown_mechanisms() {
+        response::line(format_args!("{}", mechanism.as_str()), out);
     }
     response::end(out);
-}
-
-fn mechanisms(separator: &str) -> String {
-    Mechanism::SASL.map(Mechanism::as_str).join(separator)
 }

@@ -27,6 +27,7 @@ mod response;
 mod sasl;
 mod session;
 mod transaction;
+pub mod workarounds;
 
 #[cfg(test)]
 mod purity_tests;

@@ -38,6 +38,17 @@ impl Profile {
     pub(super) fn may_log_in(&self) -> bool {
         self.plaintext_login || self.tls == TlsState::Active
     }
+
+    /// The mechanisms of AUTH that are advertised now. In clear those for passwords are not, even where they are taken (RFC 4616 section 6):
+    /// programs use USER and PASS there, and c-client would warn of an insecure server or give up.
+    pub(super) fn shown_mechanisms(&self) -> impl Iterator<Item = Mechanism> {
+        let (may_log_in, is_encrypted) = (self.may_log_in(), self.tls == TlsState::Active);
+        let is_shown = move |mechanism: &Mechanism| {
+            let has_password = matches!(mechanism, Mechanism::Plain | Mechanism::Login);
+            may_log_in && (is_encrypted || !has_password)
+        };
+        Mechanism::SASL.into_iter().filter(is_shown)
+    }
 }
 
 /// Where the connection stands with TLS.

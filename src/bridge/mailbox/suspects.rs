@@ -1,7 +1,8 @@
 //! Messages that could not be read: whether it is the message or the upstream.
 //!
 //! What the upstream says of the message itself counts at once. A refusal without a reason, or a connection that breaks, may mean either:
-//! behind the session another message is read, and where that works it was the message.
+//! behind the session another message is read, and where that works it was the message. A message that is said to be unavailable for the
+//! moment counts once an hour, and what is said of limits is never about a message.
 //! Must not know: what clients are told.
 
 use std::time::Duration;
@@ -13,7 +14,8 @@ use super::super::tend::FAILURES;
 use super::super::trouble::Trouble;
 use super::Mailbox;
 use crate::imap::{Error, Nature, Part};
-use crate::maildrop::{Item, SeqSet};
+use crate::maildrop::{Item, Seq, SeqSet};
+use crate::store::{MailboxId, Store};
 
 /// The longest that reading another message may take.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -25,25 +27,69 @@ const LITTLE: Part = Part::Range {
     length: 64,
 };
 
-/// Messages that could not be read in this session, each with what went wrong first.
+/// How long a message that is only said to be unavailable for the moment is believed to be just that, in seconds.
+const MOMENT: i64 = 60 * 60;
+
+/// A message that could not be read.
+#[derive(Debug)]
+struct Suspect {
+    item: Item,
+    /// What went wrong first.
+    words: String,
+    /// The upstream says that it will pass (Yahoo: `NO [UNAVAILABLE]` to single messages, for good to some of them).
+    for_the_moment: bool,
+}
+
+/// Messages that could not be read in this session.
 #[derive(Debug, Default)]
-pub(super) struct Suspects(Vec<(Item, String)>);
+pub(super) struct Suspects(Vec<Suspect>);
 
 impl Suspects {
     fn add(&mut self, item: &Item, error: &Error) {
-        if !self.0.iter().any(|(known, _)| known.seq == item.seq) {
-            self.0.push((*item, error.to_string()));
+        if !self.0.iter().any(|known| known.item.seq == item.seq) {
+            self.0.push(Suspect {
+                item: *item,
+                words: error.to_string(),
+                for_the_moment: code_of(error) == Some("UNAVAILABLE"),
+            });
         }
     }
 
     /// It could be read after all.
     pub(super) fn clear_of(&mut self, item: &Item) {
-        self.0.retain(|(suspect, _)| suspect.seq != item.seq);
+        self.0.retain(|suspect| suspect.item.seq != item.seq);
     }
 }
 
+/// The response code of a refusal.
+fn code_of(error: &Error) -> Option<&str> {
+    match error {
+        Error::Refused { reply, .. } => reply.code_name(),
+        _ => None,
+    }
+}
+
+/// Whether something was held against this message less than [`MOMENT`] ago.
+async fn was_counted_lately(store: &Store, mailbox: MailboxId, seq: Seq) -> bool {
+    let troubles = store.troubles(mailbox).await;
+    let Ok(troubles) = troubles.inspect_err(|error| warn!(%error, "troubles are not known")) else {
+        // Better once too little than too often.
+        return true;
+    };
+    let now = clock::now();
+    troubles
+        .iter()
+        .any(|trouble| trouble.seq == seq && now < trouble.at + MOMENT)
+}
+
+/// What is said of the account or the upstream, and to whichever message is asked for just then.
+const LIMITS: [&str; 4] = ["LIMIT", "THROTTLED", "OVERQUOTA", "INUSE"];
+
 /// Whether an error while a message was read may have to do with the message.
 fn may_be_the_messages(error: &Error) -> bool {
+    if code_of(error).is_some_and(|code| LIMITS.contains(&code)) {
+        return false;
+    }
     matches!(
         error,
         Error::Lost(_)
@@ -72,8 +118,13 @@ impl Mailbox {
     /// Finds out whether the messages that could not be read are to blame.
     pub(super) async fn clear_up(&mut self) {
         let suspects = std::mem::take(&mut self.suspects.0);
-        let blamed: SeqSet = suspects.iter().map(|(item, _)| item.seq).collect();
-        for (item, error) in &suspects {
+        let blamed: SeqSet = suspects.iter().map(|suspect| suspect.item.seq).collect();
+        for suspect in &suspects {
+            let (item, error) = (&suspect.item, &suspect.words);
+            let (store, mailbox) = (&self.accounts.store, self.account.mailbox);
+            if suspect.for_the_moment && was_counted_lately(store, mailbox, item.seq).await {
+                continue;
+            }
             let reads = tokio::time::timeout(PATIENCE, self.can_read_beside(item, &blamed));
             match reads.await {
                 Ok(true) => {

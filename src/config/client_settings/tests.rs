@@ -17,7 +17,7 @@ fn refused(pair: &str) -> String {
     message
 }
 
-const ALL: [&str; 9] = [
+const ALL: [&str; 10] = [
     "view=undelivered",
     "last=30d",
     "since=2026-01-31",
@@ -27,6 +27,7 @@ const ALL: [&str; 9] = [
     "after_retrieve=flag:$Fetched",
     "delivered_without_quit=true",
     "expires=400d",
+    "workarounds=outlook-no-nuls,oe-ns-eoh",
 ];
 
 #[test]
@@ -44,6 +45,11 @@ fn every_setting_arrives() {
     );
     assert_eq!(all.delivered_without_quit, Some(true));
     assert_eq!(all.expires, Expires::After(400 * 86_400));
+    assert!(all.workarounds.no_nuls && all.workarounds.end_of_header);
+    let one = settings(&["workarounds=oe-ns-eoh"]).workarounds;
+    assert!(!one.no_nuls && one.end_of_header);
+    let none = settings(&["workarounds=oe-ns-eoh", "workarounds=none"]);
+    assert_eq!(none.workarounds, Workarounds::default());
     assert_eq!(settings(&["since=enrolment"]).view.since, Since::Enrolment);
     assert_eq!(settings(&["expires=never"]).expires, Expires::Never);
     assert_eq!(ALL.len(), KEYS.len());
@@ -134,6 +140,10 @@ fn settings_that_cannot_be_meant_are_refused_with_words_and_change_nothing() {
         (
             "expires=1h",
             "expires: \"1h\" is out of range; write 1d to 36500d",
+        ),
+        (
+            "workarounds=oe-ns-eoh,outlook-no-nul",
+            "workarounds: \"outlook-no-nul\" is not known here; did you mean \"outlook-no-nuls\"?",
         ),
     ] {
         let message = refused(pair);

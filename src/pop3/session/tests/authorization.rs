@@ -129,6 +129,29 @@ fn without_encryption_no_password_is_taken() {
     talk.check("USER joe", &["+OK Now the password."]);
 }
 
+/// What CAPA says of SASL where passwords are taken in clear: AUTH PLAIN and LOGIN work, and are not advertised.
+fn in_clear() -> Option<String> {
+    let has_password = |name: &&str| matches!(*name, "PLAIN" | "LOGIN");
+    let names = Mechanism::SASL.map(Mechanism::as_str).into_iter();
+    let others: Vec<&str> = names.filter(|name| !has_password(name)).collect();
+    (!others.is_empty()).then(|| format!("SASL {}", others.join(" ")))
+}
+
+#[test]
+fn passwords_by_auth_are_taken_in_clear_where_that_is_allowed_and_never_advertised() {
+    let mut talk = Talk::new(Profile {
+        plaintext_login: true,
+        ..unencrypted(TlsState::Offered)
+    });
+    talk.say("AUTH");
+    let shown = std::mem::take(&mut talk.seen);
+    assert!(!shown.iter().any(|line| line == "PLAIN" || line == "LOGIN"));
+    talk.check(
+        "AUTH PLAIN AGpvZQBzZWNyZXQ=",
+        &["log in joe with secret by PLAIN"],
+    );
+}
+
 #[test]
 fn stls_forgets_what_was_said_in_clear() {
     let mut talk = Talk::new(Profile {
@@ -161,12 +184,14 @@ fn capa_says_exactly_what_works_now() {
         plaintext_login: true,
         ..unencrypted(tls)
     };
+    let sasl = in_clear();
+    let in_clear: Vec<&str> = std::iter::once("USER").chain(sasl.as_deref()).collect();
     let table: [(Profile, &[&str], &[&str]); 5] = [
         (profile(), &login, &[]),
         (unencrypted(TlsState::Offered), &[], &["STLS"]),
         (unencrypted(TlsState::Absent), &[], &[]),
-        (plaintext(TlsState::Offered), &login, &["STLS"]),
-        (plaintext(TlsState::Absent), &login, &[]),
+        (plaintext(TlsState::Offered), &in_clear, &["STLS"]),
+        (plaintext(TlsState::Absent), &in_clear, &[]),
     ];
     for (profile, login, stls) in table {
         let expected = |stls| {
