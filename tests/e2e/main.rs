@@ -83,4 +83,5 @@ mod unreadable;
 mod unreadable_kept;
 mod upstream_log_in;
 mod upstream_side;
+mod upstreams;
 mod utf8;

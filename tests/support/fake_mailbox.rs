@@ -19,7 +19,7 @@ pub struct Mail {
 
 impl Mail {
     /// X-GM-MSGID: the same octets are the same message, whatever folder they are in.
-    fn gm_msgid(&self) -> u64 {
+    pub fn gm_msgid(&self) -> u64 {
         let mut hasher = DefaultHasher::new();
         self.raw.hash(&mut hasher);
         1 + hasher.finish() / 2

@@ -25,6 +25,7 @@ pub mod peer_conn;
 pub mod peer_office;
 pub mod phone;
 pub mod pop3;
+pub mod pop3_server;
 pub mod postgres;
 pub mod process;
 pub mod token_office;

@@ -26,13 +26,29 @@ pub struct PeerOffice {
 impl PeerOffice {
     /// A bridge in front of this peer; `rules` are lines of `[account.info]`.
     pub fn start(peer: &RunningPeer, rules: &str) -> Self {
+        Self::with_limits(peer, "", rules)
+    }
+
+    /// One that keeps no connection when a session is over; see [`Self::is_cleared_up`].
+    pub fn that_keeps_nothing(peer: &RunningPeer) -> Self {
+        Self::with_limits(peer, "upstream_idle = \"0s\"\n", "")
+    }
+
+    /// Waits until nothing is done any more for sessions that are over.
+    pub fn is_cleared_up(&self) {
+        eventually("the upstream's connections are closed", || {
+            self.bridge.metric("popbridge_upstream_connections", &[]) == 0.0
+        });
+    }
+
+    fn with_limits(peer: &RunningPeer, limits: &str, rules: &str) -> Self {
         let tree = Tree::new("office", &Account::for_servers());
         let password = tree.write("info.password", &format!("{PASSWORD}\n"));
         std::fs::set_permissions(&password, std::fs::Permissions::from_mode(0o600)).expect("chmod");
         // With a certificate, so that no RSA key is made at the start.
         let (cert, key) = (peer.certs.cert.display(), peer.certs.key.display());
         let config = format!(
-            "[limits]\nauth_failure_delay = \"0s\"\nsweep_interval = \"1d\"\n\
+            "[limits]\nauth_failure_delay = \"0s\"\nsweep_interval = \"1d\"\n{limits}\
              [tls]\ncertificate = \"{cert}\"\nkey = \"{key}\"\n\
              [upstream.mail]\nurl = \"{}\"\n\
              [account.info]\nlogin = \"{USER}\"\npassword_file = \"{}\"\n{rules}\n",

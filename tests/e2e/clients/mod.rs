@@ -4,7 +4,7 @@
 mod curl;
 mod fetchmail;
 mod getmail;
-mod mpop;
+pub mod mpop;
 mod poplib;
 
 use std::io::Write as _;
@@ -53,18 +53,18 @@ fn servers() -> &'static Servers {
 }
 
 /// What a program is told.
-struct Job<'a> {
-    mode: Mode,
-    port: u16,
+pub struct Job<'a> {
+    pub mode: Mode,
+    pub port: u16,
     /// The log-in name: the mailbox and a client name that no other program has, for they all run at the same time.
-    user: &'a str,
-    ca: &'a Path,
+    pub user: &'a str,
+    pub ca: &'a Path,
     /// An empty folder for the program's own files.
-    home: &'a Path,
+    pub home: &'a Path,
     /// Where the messages go, named 001, 002...
-    inbox: &'a Path,
+    pub inbox: &'a Path,
     /// A delivery program that puts its input there.
-    keep: &'a Path,
+    pub keep: &'a Path,
 }
 
 /// What a program must have made of a message.
@@ -169,13 +169,13 @@ fn first_difference(found: &[u8], expected: &[u8]) -> String {
     )
 }
 
-fn set_mode(path: &Path, bits: u32) {
+pub fn set_mode(path: &Path, bits: u32) {
     use std::os::unix::fs::PermissionsExt;
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(bits)).unwrap();
 }
 
 /// A file that only its owner can read: the programs refuse others where there is a password inside.
-fn private(home: &Path, name: &str, text: &str) -> PathBuf {
+pub fn private(home: &Path, name: &str, text: &str) -> PathBuf {
     let path = home.join(name);
     std::fs::write(&path, text).unwrap();
     set_mode(&path, 0o600);
@@ -183,12 +183,12 @@ fn private(home: &Path, name: &str, text: &str) -> PathBuf {
 }
 
 /// Runs a program to its end, which must be a success.
-fn finish(command: &mut Command) {
+pub fn finish(command: &mut Command) {
     try_to_finish(command).unwrap_or_else(|said| panic!("{said}"));
 }
 
 /// Runs a program to its end; the error is what it said if that was no success.
-fn try_to_finish(command: &mut Command) -> Result<(), String> {
+pub fn try_to_finish(command: &mut Command) -> Result<(), String> {
     let output = command
         .output()
         .unwrap_or_else(|e| panic!("{command:?}: {e}"));

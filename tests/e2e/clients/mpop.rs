@@ -2,7 +2,8 @@
 
 use super::*;
 
-fn run(job: &Job) {
+/// Fetches what it has not fetched before; it remembers that in the folder `home`.
+pub fn run(job: &Job) {
     let on = |yes: bool| if yes { "on" } else { "off" };
     let text = format!(
         "account default\nhost localhost\nport {}\nuser {}\npassword {PASSWORD}\nauth user\ntls {}\ntls_starttls {}\n{}\
