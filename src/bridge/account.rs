@@ -3,6 +3,7 @@
 //! Must not know: clients, sessions.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::Upstream;
 use super::pool::Entrance;
@@ -135,16 +136,30 @@ pub(super) async fn open(
     } = entrance;
     let observed = observer.map(|observer| upstream.endpoint.observed_by(observer));
     let endpoint = observed.as_ref().unwrap_or(&upstream.endpoint);
-    let proof = match password {
-        Password::Presented(proof) => proof.clone(),
+    let mut connection = match password {
+        Password::Presented(proof) => open_with(endpoint, login, proof.clone(), false).await?,
         Password::Configured(source) => {
             let read = source.read();
-            Proof::Password(read.map_err(|error| Trouble::Password(error.to_string()))?)
+            let secret = read.map_err(|error| Trouble::Password(error.to_string()))?;
+            open_with(endpoint, login, Proof::Password(secret), true).await?
         }
-        Password::Tokens(tokens) => return open_with_token(endpoint, login, tokens).await,
+        Password::Tokens(tokens) => open_with_token(endpoint, login, tokens).await?,
     };
+    if let Some(life) = upstream.session_life {
+        // Before the upstream ends it, be it in the middle of a message.
+        connection.retire_at(Instant::now() + life);
+    }
+    Ok(connection)
+}
+
+async fn open_with(
+    endpoint: &Endpoint,
+    login: &str,
+    proof: Proof,
+    is_configured: bool,
+) -> Result<Box<Connection>, Trouble> {
     let opened = log_in(endpoint, login, proof).await;
-    opened.map_err(|error| of_log_in(error, password.is_configured()))
+    opened.map_err(|error| of_log_in(error, is_configured))
 }
 
 /// The same with a token. One that the upstream refuses although it should be good is replaced once.

@@ -34,6 +34,8 @@ const GATE_IDLE: Duration = Duration::from_secs(3600);
 /// across the internet takes a few minutes.
 const TURN: Duration = Duration::from_secs(15 * 60);
 
+const A_DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// What sessions share the list of: a mailbox with its upstream's name and, if it is a configured account, that one's, because two names for
 /// one upstream may have different rules. And only by the same credential: the list of a session whose password is none any more is
 /// refused, whoever else lists.
@@ -51,6 +53,8 @@ pub(super) struct Accounts {
     pub(super) names: Cache<MailboxId, Arc<Names>>,
     /// Mailboxes that were looked through lately.
     swept: Cache<MailboxId, ()>,
+    /// Mailboxes of which the log has said lately that their upstream may not show all of them.
+    pub(super) cut_off: Cache<MailboxId, ()>,
     /// Names this process among the instances.
     pub(super) holder: String,
     /// Folders of which it was said that they may be shown in part.
@@ -89,6 +93,7 @@ impl Accounts {
             rounds: Rounds::default(),
             names: Cache::builder().time_to_idle(GATE_IDLE).build(),
             swept: Cache::builder().time_to_live(limits.sweep_interval).build(),
+            cut_off: Cache::builder().time_to_live(A_DAY).build(),
             holder,
             limited: Limited::default(),
             pool,

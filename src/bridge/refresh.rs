@@ -159,6 +159,7 @@ impl Accounts {
         {
             return Ok(Arc::clone(known));
         }
+        self.note_limit(account, &folder.name, &index).await;
         let mut linked = known.linked(at, &index);
         match links {
             Links::None => {}
@@ -218,6 +219,30 @@ impl Accounts {
         let newer = Arc::new(newer);
         self.remember(account.mailbox, &newer).await;
         Ok(newer)
+    }
+
+    /// A folder with just as many messages as its upstream shows at most: there may be more, which nobody gets.
+    async fn note_limit(&self, account: &Account, folder: &str, index: &Index) {
+        let upstream = &account.upstream;
+        let messages = index.messages.len();
+        let is_limit = |limit: &u32| usize::try_from(*limit) == Ok(messages);
+        if upstream.limited_folders.iter().any(is_limit)
+            && self
+                .cut_off
+                .entry(account.mailbox)
+                .or_insert(())
+                .await
+                .is_fresh()
+        {
+            warn!(
+                upstream = upstream.name,
+                account = account.login,
+                folder,
+                messages,
+                "just so many messages: the upstream may have more in this folder and not show them (at Gmail: Settings, Forwarding and \
+                 POP/IMAP, Folder size limits); nobody gets what is not shown"
+            );
+        }
     }
 
     /// The folder's index as the upstream gives it now, believed.

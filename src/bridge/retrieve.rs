@@ -206,6 +206,7 @@ impl Answer<'_> {
         encoder: &mut Encoder,
     ) -> io::Result<Result<Came, Trouble>> {
         let following = self.session.following(self.body.number);
+        let may_be_a_notice = mailbox.upstream().placeholder_text;
         let body = mailbox.body(&self.body.item, part, following);
         let mut stream = match wire.while_waiting(body).await {
             Ok(stream) => stream,
@@ -221,7 +222,8 @@ impl Answer<'_> {
         let mut rest = octets;
         let mut known = self.read;
         // The beginning of what may be a placeholder is held back until that is known.
-        let suspicious = part == Part::Whole && octets as u64 != u64::from(self.size);
+        let suspicious =
+            may_be_a_notice && part == Part::Whole && octets as u64 != u64::from(self.size);
         let mut held = (suspicious && known == 0).then(BytesMut::new);
         loop {
             let mut piece = match wire.while_waiting(stream.chunk()).await {

@@ -34,6 +34,12 @@ pub struct Upstream {
     pub host_connections: Option<usize>,
     /// The most log-ins there that begin in a second.
     pub logins_per_second: Option<u16>,
+    /// A connection that is older is not used for another session.
+    pub session_life: Option<Duration>,
+    /// Whether a message that is not as long as it is listed may be a notice of Exchange's.
+    pub placeholder_text: bool,
+    /// Numbers of messages that a folder has when no more of them are shown.
+    pub limited_folders: Vec<u32>,
     /// What holds for mailboxes that are passed through.
     pub terms: Arc<Terms>,
 }
@@ -70,6 +76,9 @@ impl Upstream {
             bytes_per_day: config.bytes_per_day,
             host_connections: config.host_connections,
             logins_per_second: config.logins_per_second,
+            session_life: config.session_life,
+            placeholder_text: config.placeholder_text,
+            limited_folders: config.limited_folders.clone(),
             terms: Arc::new(Terms::of_upstream(config)),
         })
     }

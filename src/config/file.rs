@@ -101,6 +101,7 @@ macro_rules! with_rule_keys {
 
 with_rule_keys! {
     struct Upstream {
+        provider: Option<Text>,
         url: Option<Text>,
         #[serde(default)]
         domains: Vec<Text>,
@@ -113,10 +114,13 @@ with_rule_keys! {
         uidl: Option<Text>,
         uidonly: Option<bool>,
         send_id: Option<bool>,
+        placeholder_text: Option<bool>,
+        limited_folders: Option<Vec<u32>>,
         connections: Option<Spanned<u16>>,
         bytes_per_day: Option<Text>,
         host_connections: Option<Spanned<u16>>,
         logins_per_second: Option<Spanned<u16>>,
+        session_life: Option<Text>,
         connect_timeout: Option<Text>,
         command_timeout: Option<Text>,
     }

@@ -12,6 +12,7 @@ mod error;
 mod file;
 mod folders;
 mod oauth;
+mod provider;
 mod rules;
 mod secrets;
 mod state;
@@ -29,6 +30,7 @@ mod tests;
 mod tests_accounts;
 #[cfg(test)]
 mod tests_oauth;
+mod tests_provider;
 #[cfg(test)]
 mod tests_reference;
 #[cfg(test)]
@@ -49,6 +51,7 @@ pub use crate::auth::PasswordSource as SecretSource;
 pub use client_settings::{ClientSettings, Expires};
 pub use error::ConfigError;
 pub use oauth::{Grant, OAuth, Preset};
+pub use provider::{PROFILES, Passwords, Profile, Provider};
 pub use state::{State, StoreUrl};
 pub use url::{Security, Url};
 
@@ -124,6 +127,8 @@ pub struct Admin {
 pub struct Upstream {
     /// Unique, ASCII letters, digits, `-`, `_` and `.` only: it is a metric label and a word in logs.
     pub name: String,
+    /// Whose server it is; what is known of that was filled in where nothing else is configured.
+    pub provider: Provider,
     /// Where it is and how the connection is protected.
     pub url: Url,
     /// Domains of the log-in names that belong to it, lower case. Empty: every domain that no other upstream has.
@@ -145,6 +150,10 @@ pub struct Upstream {
     pub uidonly: bool,
     /// Whether the upstream is told after the log-in which program this is (ID, RFC 2971).
     pub send_id: bool,
+    /// Whether a message that is not as long as it is listed may be Exchange's notice that it cannot give the message.
+    pub placeholder_text: bool,
+    /// Numbers of messages that a folder has when the upstream shows no more of them; ascending.
+    pub limited_folders: Vec<u32>,
     /// The most connections to one mailbox, of all instances together, at least 1.
     pub connections: usize,
     /// The most that is received for one mailbox in 24 hours, of all instances together, in bytes, at least 1. `None`: any amount.
@@ -153,6 +162,8 @@ pub struct Upstream {
     pub host_connections: Option<usize>,
     /// The most log-ins at the server that begin in a second, of all instances together, 1 to 1000. `None`: any number.
     pub logins_per_second: Option<u16>,
+    /// A connection that is older than this is not used for another session: the upstream is about to end it. `None`: at any age.
+    pub session_life: Option<Duration>,
     /// For name resolution, TCP and TLS together.
     pub connect_timeout: Duration,
     /// How long a command may go on without a byte from the upstream.

@@ -3,13 +3,15 @@
 use std::path::Path;
 
 use super::file::File;
-use super::{Config, Overrides, error, file, validate};
+use super::{Config, Overrides, Provider, error, file, validate};
 use crate::policy::{Dispose, OnDelete, When};
 
 const REFERENCE: &str = include_str!("../../config/popbridge.toml");
 const MINIMAL: &str = include_str!("../../config/minimal.toml");
 const SHARED: &str = include_str!("../../config/shared-inbox.toml");
 const GMAIL: &str = include_str!("../../config/gmail.toml");
+const MICROSOFT: &str = include_str!("../../config/microsoft365.toml");
+const YAHOO: &str = include_str!("../../config/yahoo.toml");
 
 fn load(text: &str) -> Config {
     let source = error::Source {
@@ -136,10 +138,40 @@ fn the_file_for_a_shared_inbox_loads_and_warns_of_nothing() {
 #[test]
 fn the_gmail_file_loads() {
     let config = load(GMAIL);
-    assert!(
-        config.upstreams[0]
-            .domains
-            .contains(&"googlemail.com".to_owned())
+    let gmail = &config.upstreams[0];
+    assert!(gmail.domains.contains(&"googlemail.com".to_owned()));
+    assert_eq!(gmail.url.to_string(), "imaps://imap.gmail.com");
+    assert!(gmail.uidl.needs_gm_msgid());
+    assert_eq!(gmail.dispose.dispose, Dispose::Trash);
+}
+
+#[test]
+fn the_files_of_the_other_providers_load() {
+    let microsoft = load(MICROSOFT);
+    assert_eq!(microsoft.upstreams[0].provider, Provider::Microsoft365);
+    let yahoo = load(YAHOO);
+    let urls: Vec<String> = yahoo
+        .upstreams
+        .iter()
+        .map(|one| one.url.to_string())
+        .collect();
+    assert_eq!(
+        urls,
+        ["imaps://imap.aol.com", "imaps://imap.mail.yahoo.com"]
     );
-    assert!(config.upstreams[0].uidl.needs_gm_msgid());
+    assert!(yahoo.upstreams.iter().all(|one| one.send_id && one.uidonly));
+}
+
+#[test]
+fn every_example_file_is_loaded_by_a_test() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("config");
+    let names = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|file| file.unwrap().file_name());
+    let mut names: Vec<String> = names.map(|name| name.into_string().unwrap()).collect();
+    names.retain(|name| name.ends_with(".toml"));
+    let here = include_str!("tests_reference.rs");
+    for name in names {
+        assert!(here.contains(&format!("config/{name}\")")), "{name}");
+    }
 }

@@ -12,12 +12,10 @@ use super::file::{self, Text};
 use super::rules;
 use super::units;
 use super::validate::SECOND;
-use super::{DEFAULT_FILE, Overrides, Security, Upstream, Url};
+use super::{DEFAULT_FILE, Overrides, Provider, Security, Upstream, Url};
 use crate::maildrop::uidl;
 use crate::policy::Rules;
 
-/// Most servers allow ten or more for a mailbox, and phones and mail programs need some.
-const CONNECTIONS: usize = 4;
 /// A client gives up after 10 to 60 s: it should hear of an unreachable upstream before.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
 /// A server that searches a large folder may be silent for long, but a dead one must be noticed.
@@ -25,6 +23,9 @@ const COMMAND_TIMEOUT: Duration = Duration::from_secs(60);
 /// Log-ins are paced in milliseconds.
 const MOST_LOGINS: u16 = 1000;
 const TIMEOUTS: RangeInclusive<Duration> = SECOND..=Duration::from_secs(60 * 60);
+/// Longer is as good as for ever.
+const LIVES: RangeInclusive<Duration> = SECOND..=DAYS_30;
+const DAYS_30: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
 /// The name of the upstream that a flag or the environment gives.
 const NAME_OF_FLAG: &str = "default";
@@ -71,7 +72,10 @@ pub(super) fn upstreams(
         let flag = |message| ConfigError::new(format!("--upstream: {message}"));
         let url: Url = url.parse().map_err(flag)?;
         reject_unencrypted(&url, false).map_err(flag)?;
-        return Ok(vec![with_defaults(NAME_OF_FLAG.to_owned(), url)]);
+        let name = NAME_OF_FLAG.to_owned();
+        return Ok(vec![
+            with_defaults(name, url, Provider::Generic).map_err(flag)?,
+        ]);
     }
     if upstreams.is_empty() {
         return Err(check.missing(if check.has_file() {
@@ -86,9 +90,10 @@ pub(super) fn upstreams(
     Ok(upstreams)
 }
 
-fn with_defaults(name: String, url: Url) -> Upstream {
-    Upstream {
+fn with_defaults(name: String, url: Url, provider: Provider) -> Result<Upstream, String> {
+    let mut upstream = Upstream {
         name,
+        provider,
         url,
         domains: Vec::new(),
         ca: None,
@@ -99,14 +104,19 @@ fn with_defaults(name: String, url: Url) -> Upstream {
         uidl: uidl::Format::default(),
         uidonly: true,
         send_id: false,
-        connections: CONNECTIONS,
+        placeholder_text: true,
+        limited_folders: Vec::new(),
+        connections: 1,
         // A server of one's own has none of these limits, and a provider's are in its profile.
         bytes_per_day: None,
         host_connections: None,
         logins_per_second: None,
+        session_life: None,
         connect_timeout: CONNECT_TIMEOUT,
         command_timeout: COMMAND_TIMEOUT,
-    }
+    };
+    provider.profile().apply(&mut upstream)?;
+    Ok(upstream)
 }
 
 fn upstream(
@@ -119,16 +129,30 @@ fn upstream(
     let mut table = table.into_inner();
     let name =
         valid_name(name, "an upstream").map_err(|message| check.error(span.clone(), message))?;
-    let Some(url_text) = &table.url else {
-        let message =
-            format!("[upstream.{name}] needs a url, such as url = \"imaps://imap.example.com\"");
-        return Err(check.error(span, message));
+    let provider = match &table.provider {
+        Some(text) => check.word(text, &Provider::words())?,
+        None => Provider::default(),
     };
-    let url: Url = check.parsed(url_text, str::parse)?;
-    reject_unencrypted(&url, table.allow_unencrypted)
-        .map_err(|message| check.error(url_text.span(), message))?;
+    let url: Url = match (&table.url, provider.profile().url) {
+        (Some(text), _) => {
+            let url = check.parsed(text, str::parse)?;
+            reject_unencrypted(&url, table.allow_unencrypted)
+                .map_err(|message| check.error(text.span(), message))?;
+            url
+        }
+        (None, Some(url)) => url
+            .parse()
+            .map_err(|message: String| check.error(span.clone(), message))?,
+        (None, None) => {
+            let message = format!(
+                "[upstream.{name}] needs a url, such as url = \"imaps://imap.example.com\", or a provider, such as provider = \"gmail\""
+            );
+            return Err(check.error(span, message));
+        }
+    };
 
-    let mut upstream = with_defaults(name, url);
+    let mut upstream =
+        with_defaults(name, url, provider).map_err(|message| check.error(span, message))?;
     upstream.allow_unencrypted = table.allow_unencrypted;
     upstream.domains = table
         .domains
@@ -149,6 +173,14 @@ fn upstream(
     }
     upstream.uidonly = table.uidonly.unwrap_or(upstream.uidonly);
     upstream.send_id = table.send_id.unwrap_or(upstream.send_id);
+    upstream.placeholder_text = table.placeholder_text.unwrap_or(upstream.placeholder_text);
+    if let Some(numbers) = &table.limited_folders {
+        upstream.limited_folders = numbers.clone();
+        upstream.limited_folders.sort_unstable();
+    }
+    if let Some(text) = &table.session_life {
+        upstream.session_life = session_life(check, text)?;
+    }
     if let Some(number) = &table.connections {
         upstream.connections = match *number.get_ref() {
             0 => return Err(check.error(number.span(), "connections is at least 1")),
@@ -185,6 +217,15 @@ fn budgets(
         };
     }
     Ok(())
+}
+
+/// Zero takes a limit away that a profile has set.
+fn session_life(check: &Check<'_>, text: &Text) -> Result<Option<Duration>, ConfigError> {
+    if check.parsed(text, units::duration)?.is_zero() {
+        return Ok(None);
+    }
+    let life = check.duration(Some(text), DAYS_30, LIVES)?;
+    Ok(Some(life))
 }
 
 /// Passwords do not leave this machine unencrypted unless somebody has written that they may.

@@ -123,7 +123,8 @@ impl Connection {
 
     /// After this time the connection is not used for anything new: what it was opened with ends then.
     pub fn retire_at(&mut self, time: Instant) {
-        self.retires = Some(time);
+        let earliest = self.retires.map_or(time, |before| before.min(time));
+        self.retires = Some(earliest);
     }
 
     /// Whether its time is over; what is under way goes on.

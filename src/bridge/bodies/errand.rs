@@ -194,6 +194,7 @@ async fn fetch(
         let size = wish.target.size;
         let is_message = |octets: &Bytes| {
             errand.kind == Kind::Header
+                || !errand.account.upstream.placeholder_text
                 || octets.len() as u64 == u64::from(size)
                 || !placeholder::is_one(octets)
         };
