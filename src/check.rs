@@ -2,12 +2,16 @@
 //!
 //! Must not know: POP3, listeners.
 
+mod advice;
+
+use std::collections::HashMap;
 use std::io::{self, Write};
 use std::sync::Arc;
 
 use crate::bridge::Upstream;
-use crate::config::{Access, Config};
-use crate::imap::{Connection, Credentials, Destinations, Error, Proof};
+use crate::config::{self, Access, Config};
+use crate::imap::recognize::{Signs, recognize};
+use crate::imap::{Capabilities, Connection, Credentials, Destinations, Error, Proof};
 use crate::metrics::Metrics;
 use crate::policy::DisposeRule;
 use crate::run::{StartError, upstreams};
@@ -62,12 +66,19 @@ pub async fn check(
     }
     if well {
         writeln!(out, "The configuration is valid: {places} and {listeners}.")?;
+        for line in config.upstreams.iter().filter_map(advice::values) {
+            writeln!(out, "{line}.")?;
+        }
     }
     if !connect {
         return Ok(well);
     }
+    let mut seen = Seen {
+        config,
+        greetings: HashMap::new(),
+    };
     for upstream in once_each(router.upstreams()) {
-        well &= greet(upstream, out).await?;
+        well &= seen.greet(upstream, out).await?;
     }
     for (account, password) in logins {
         let mut upstreams = router.upstreams();
@@ -79,7 +90,10 @@ pub async fn check(
             user,
             proof: Proof::Password(password),
         };
-        if let Err(error) = log_in(upstream, &account.dispose, &credentials, out).await? {
+        if let Err(error) = seen
+            .log_in(upstream, &account.dispose, &credentials, out)
+            .await?
+        {
             writeln!(out, "  {error}")?;
             well = false;
         }
@@ -96,7 +110,10 @@ pub async fn check(
             user,
             proof: Proof::Password(password),
         };
-        if let Err(error) = log_in(upstream, &upstream.terms.dispose, &credentials, out).await? {
+        if let Err(error) = seen
+            .log_in(upstream, &upstream.terms.dispose, &credentials, out)
+            .await?
+        {
             writeln!(out, "  {error}")?;
             well = false;
         }
@@ -112,82 +129,126 @@ fn once_each<'a>(upstreams: impl Iterator<Item = &'a Arc<Upstream>>) -> Vec<&'a 
     each
 }
 
-async fn greet(upstream: &Upstream, out: &mut dyn Write) -> io::Result<bool> {
-    let endpoint = &upstream.endpoint;
-    writeln!(
-        out,
-        "\n{} ({}:{}):",
-        upstream.name, endpoint.host, endpoint.port
-    )?;
-    match endpoint.greet().await {
-        Ok(capabilities) => {
-            writeln!(out, "  before log-in: {}", words(capabilities.iter()))?;
-            Ok(true)
+/// The upstreams of a configuration, with what they have said so far.
+struct Seen<'a> {
+    config: &'a Config,
+    greetings: HashMap<String, String>,
+}
+
+impl Seen<'_> {
+    fn configured(&self, upstream: &Upstream) -> Option<&config::Upstream> {
+        let mut all = self.config.upstreams.iter();
+        all.find(|configured| configured.name == upstream.name)
+    }
+
+    fn signs<'a>(&'a self, upstream: &'a Upstream, capabilities: &'a Capabilities) -> Signs<'a> {
+        let greeting = self.greetings.get(&upstream.name);
+        Signs {
+            host: &upstream.endpoint.host,
+            greeting: greeting.map_or("", String::as_str),
+            capabilities,
         }
-        Err(error) => {
-            writeln!(out, "  {error}")?;
-            Ok(false)
+    }
+
+    async fn greet(&mut self, upstream: &Upstream, out: &mut dyn Write) -> io::Result<bool> {
+        let endpoint = &upstream.endpoint;
+        writeln!(
+            out,
+            "\n{} ({}:{}):",
+            upstream.name, endpoint.host, endpoint.port
+        )?;
+        let greeted = match endpoint.greet().await {
+            Ok(greeted) => greeted,
+            Err(error) => {
+                writeln!(out, "  {error}")?;
+                return Ok(false);
+            }
+        };
+        let capabilities = &greeted.capabilities;
+        writeln!(out, "  before log-in: {}", words(capabilities.iter()))?;
+        self.greetings
+            .insert(upstream.name.clone(), greeted.greeting.clone());
+        if let Some(configured) = self.configured(upstream) {
+            let signs = self.signs(upstream, capabilities);
+            write_lines(advice::before_log_in(configured, &signs), out)?;
         }
+        Ok(true)
+    }
+
+    async fn log_in(
+        &self,
+        upstream: &Upstream,
+        rule: &DisposeRule,
+        credentials: &Credentials,
+        out: &mut dyn Write,
+    ) -> io::Result<Result<(), Error>> {
+        writeln!(out, "\n{} at {}:", credentials.user, upstream.name)?;
+        let mut connection = match upstream.endpoint.open(credentials).await {
+            Ok(connection) => connection,
+            Err(error) => return Ok(Err(error)),
+        };
+        let shown = self.show(upstream, rule, &mut connection, out).await?;
+        connection.logout().await;
+        Ok(shown)
+    }
+
+    async fn show(
+        &self,
+        upstream: &Upstream,
+        rule: &DisposeRule,
+        connection: &mut Connection,
+        out: &mut dyn Write,
+    ) -> io::Result<Result<(), Error>> {
+        let capabilities = connection.capabilities().clone();
+        writeln!(out, "  after log-in:  {}", words(capabilities.iter()))?;
+        let signs = self.signs(upstream, &capabilities);
+        let configured = self.configured(upstream);
+        if let Some(configured) = configured {
+            write_lines(advice::after_log_in(configured, &signs), out)?;
+        }
+        let (folders, selected) = match (
+            connection.folders().await,
+            connection.examine("INBOX", false).await,
+        ) {
+            (Ok(folders), Ok(selected)) => (folders, selected),
+            (Err(error), _) | (_, Err(error)) => return Ok(Err(error)),
+        };
+        writeln!(out, "  folders:")?;
+        for folder in &folders {
+            let line = format!("{}  {}", folder.name, folder.attributes.join(" "));
+            writeln!(out, "    {}", printable(line.trim_end()))?;
+        }
+        writeln!(
+            out,
+            "  INBOX:         {}, UIDVALIDITY {}",
+            count(selected.exists as usize, "message"),
+            selected.uid_validity
+        )?;
+        let (kind, _) = recognize(&signs);
+        let limit = configured.and_then(|one| advice::of_folder(one, kind, selected.exists));
+        write_lines(limit.into_iter().collect(), out)?;
+        let Some(action) = rule.action() else {
+            writeln!(out, "  deleting:      nothing happens upstream")?;
+            return Ok(Ok(()));
+        };
+        let to = Destinations::from(rule);
+        match connection.plan(&action, &to).await {
+            Ok(removal) => writeln!(out, "  deleting:      {removal}")?,
+            Err(error) => {
+                writeln!(out, "  deleting:      not possible:")?;
+                return Ok(Err(error));
+            }
+        }
+        Ok(Ok(()))
     }
 }
 
-async fn log_in(
-    upstream: &Upstream,
-    rule: &DisposeRule,
-    credentials: &Credentials,
-    out: &mut dyn Write,
-) -> io::Result<Result<(), Error>> {
-    writeln!(out, "\n{} at {}:", credentials.user, upstream.name)?;
-    let mut connection = match upstream.endpoint.open(credentials).await {
-        Ok(connection) => connection,
-        Err(error) => return Ok(Err(error)),
-    };
-    let shown = show(rule, &mut connection, out).await?;
-    connection.logout().await;
-    Ok(shown)
-}
-
-async fn show(
-    rule: &DisposeRule,
-    connection: &mut Connection,
-    out: &mut dyn Write,
-) -> io::Result<Result<(), Error>> {
-    writeln!(
-        out,
-        "  after log-in:  {}",
-        words(connection.capabilities().iter())
-    )?;
-    let (folders, selected) = match (
-        connection.folders().await,
-        connection.examine("INBOX", false).await,
-    ) {
-        (Ok(folders), Ok(selected)) => (folders, selected),
-        (Err(error), _) | (_, Err(error)) => return Ok(Err(error)),
-    };
-    writeln!(out, "  folders:")?;
-    for folder in &folders {
-        let line = format!("{}  {}", folder.name, folder.attributes.join(" "));
-        writeln!(out, "    {}", printable(line.trim_end()))?;
+fn write_lines(lines: Vec<advice::Line>, out: &mut dyn Write) -> io::Result<()> {
+    for (about, words) in lines {
+        let about = format!("{about}:");
+        writeln!(out, "  {about:<14} {}", printable(&words))?;
     }
-    writeln!(
-        out,
-        "  INBOX:         {}, UIDVALIDITY {}",
-        count(selected.exists as usize, "message"),
-        selected.uid_validity
-    )?;
-    let Some(action) = rule.action() else {
-        writeln!(out, "  deleting:      nothing happens upstream")?;
-        return Ok(Ok(()));
-    };
-    let to = Destinations::from(rule);
-    match connection.plan(&action, &to).await {
-        Ok(removal) => writeln!(out, "  deleting:      {removal}")?,
-        Err(error) => {
-            writeln!(out, "  deleting:      not possible:")?;
-            return Ok(Err(error));
-        }
-    }
-    Ok(Ok(()))
+    Ok(())
 }
 
 fn words<'a>(words: impl Iterator<Item = &'a str>) -> String {

@@ -20,6 +20,8 @@
 //! | `popbridge_upstream_commands_total` | counter | upstream, command, outcome | IMAP commands completed |
 //! | `popbridge_upstream_command_seconds` | histogram | upstream, command | from an IMAP command to its tagged answer |
 //! | `popbridge_upstream_bytes_total` | counter | upstream, direction | bytes from and to upstreams, inside TLS |
+//! | `popbridge_upstream_backoffs_total` | counter | upstream, cause | times that an upstream or an account of it asked to be left alone |
+//! | `popbridge_upstream_backing_off` | gauge | upstream | accounts that are left alone at the moment; the upstream as a whole is one, too |
 //! | `popbridge_index_lookups_total` | counter | outcome | folder lists asked for |
 //! | `popbridge_index_cache_bytes` | gauge | | memory that known folder lists take |
 //! | `popbridge_index_cache_entries` | gauge | | folder lists that are known |
@@ -46,7 +48,8 @@
 //! | `popbridge_unreadable_messages_total` | counter | | times that a message could not be read for the third time or more |
 //!
 //! Label values: `tls` is none, starttls or implicit; `direction` is received or sent, as the bridge sees it; `kind` is line_too_long,
-//! behind_stls (something in clear behind STLS) or tls_handshake (one that failed); `what` is connection or login; `outcome` is spelled in the enum that the method
+//! behind_stls (something in clear behind STLS) or tls_handshake (one that failed); `what` is connection or login; `cause` and
+//! `outcome` are spelled in the enum that the method
 //! takes. Gauges of accounts and clients are there for configured accounts and clients that the operator added, and are set when the
 //! account is looked through (`limits.sweep_interval`) and after its clients' sessions.
 
@@ -70,8 +73,9 @@ use prometheus::{
 
 use labels::Label;
 pub use labels::{
-    Awaited, BadInput, BodyLookup, CommandOutcome, ConnectOutcome, Direction, DisposalOutcome,
-    IndexLookup, LoginOutcome, SessionTls, TokenRefresh, UpstreamOutcome, WaitOutcome,
+    Awaited, BackOffCause, BadInput, BodyLookup, CommandOutcome, ConnectOutcome, Direction,
+    DisposalOutcome, IndexLookup, LoginOutcome, SessionTls, TokenRefresh, UpstreamOutcome,
+    WaitOutcome,
 };
 pub use mailboxes::ClientFigures;
 pub use upstream::{ConnectionGuard, UpstreamMetrics};

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::Upstream;
+use super::backoff::Noting;
 use super::pool::Entrance;
 use super::tokens::{Access, Tokens};
 use super::trouble::Trouble;
@@ -108,6 +109,18 @@ impl Account {
         }
     }
 
+    /// What trouble it is for this account: where the bridge holds the credentials it is not the client's that do not count any more.
+    pub(super) fn own(&self, trouble: Trouble) -> Trouble {
+        match trouble {
+            Trouble::Upstream(error)
+                if self.is_configured() && error.nature() == Nature::Credentials =>
+            {
+                Trouble::Account(error)
+            }
+            other => other,
+        }
+    }
+
     /// Whether the bridge can get in whenever it likes.
     pub(super) fn is_configured(&self) -> bool {
         self.password.is_configured()
@@ -134,8 +147,11 @@ pub(super) async fn open(
         login,
         password,
     } = entrance;
-    let observed = observer.map(|observer| upstream.endpoint.observed_by(observer));
-    let endpoint = observed.as_ref().unwrap_or(&upstream.endpoint);
+    // Before a secret is read for it.
+    upstream.backoff.may_ask(login)?;
+    let observer = observer.unwrap_or_else(|| Arc::clone(&upstream.endpoint.observer));
+    let noted = Noting::new(observer, &upstream.backoff, login);
+    let endpoint = &upstream.endpoint.observed_by(Arc::new(noted));
     let mut connection = match password {
         Password::Presented(proof) => open_with(endpoint, login, proof.clone(), false).await?,
         Password::Configured(source) => {

@@ -34,7 +34,9 @@ const GATE_IDLE: Duration = Duration::from_secs(3600);
 /// across the internet takes a few minutes.
 const TURN: Duration = Duration::from_secs(15 * 60);
 
-const A_DAY: Duration = Duration::from_secs(24 * 60 * 60);
+/// So long a list that the upstream has confirmed may be shown while it wants to be left alone: as old as what a program has that polls every
+/// minute.
+const FRESH: Duration = Duration::from_secs(60);
 
 /// What sessions share the list of: a mailbox with its upstream's name and, if it is a configured account, that one's, because two names for
 /// one upstream may have different rules. And only by the same credential: the list of a session whose password is none any more is
@@ -53,8 +55,8 @@ pub(super) struct Accounts {
     pub(super) names: Cache<MailboxId, Arc<Names>>,
     /// Mailboxes that were looked through lately.
     swept: Cache<MailboxId, ()>,
-    /// Mailboxes of which the log has said lately that their upstream may not show all of them.
-    pub(super) cut_off: Cache<MailboxId, ()>,
+    /// Mailboxes whose list the upstream has confirmed in the last [`FRESH`].
+    pub(super) confirmed: Cache<MailboxId, ()>,
     /// Names this process among the instances.
     pub(super) holder: String,
     /// Folders of which it was said that they may be shown in part.
@@ -93,7 +95,7 @@ impl Accounts {
             rounds: Rounds::default(),
             names: Cache::builder().time_to_idle(GATE_IDLE).build(),
             swept: Cache::builder().time_to_live(limits.sweep_interval).build(),
-            cut_off: Cache::builder().time_to_live(A_DAY).build(),
+            confirmed: Cache::builder().time_to_live(FRESH).build(),
             holder,
             limited: Limited::default(),
             pool,
@@ -141,11 +143,16 @@ impl Accounts {
                     lead.begin();
                 }
             };
-            let listed = in_time("list the mailbox", this.refresh(&account, begin)).await;
+            let mut listed = in_time("list the mailbox", this.refresh(&account, begin)).await;
             if let Err(trouble) = &listed
                 && !trouble.is_logged()
             {
                 warn!(upstream = account.upstream.name, %trouble, "listing failed");
+            }
+            if listed.as_ref().is_err_and(Trouble::is_pressure)
+                && let Some(known) = this.lately(&account).await
+            {
+                listed = Ok(known);
             }
             if let Some(lead) = lead {
                 lead.end(listed.clone());
@@ -153,6 +160,14 @@ impl Accounts {
             listed
         })
         .await
+    }
+
+    /// What is in the mailbox as the upstream has confirmed it a moment ago, at the store's present version: nobody is shown less than
+    /// somebody was shown already, and what was disposed of since is gone. None where that is too long ago, or where the store is in trouble.
+    async fn lately(&self, account: &Account) -> Option<Arc<Known>> {
+        self.confirmed.get(&account.mailbox).await?;
+        let names = self.known_names(account).await.ok()?;
+        self.known(account, &names).await.ok()
     }
 
     /// Runs work of the account in a task of its own; a panic there is counted and is trouble like any other.

@@ -227,7 +227,7 @@ impl Mailbox {
                 }
                 Err(trouble) => {
                     pool.give_back(lease);
-                    return Err(trouble);
+                    return Err(account.own(trouble));
                 }
             }
         }

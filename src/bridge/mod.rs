@@ -5,6 +5,7 @@
 mod account;
 mod accounts;
 mod act;
+mod backoff;
 mod bodies;
 mod budget;
 pub(crate) mod clock;

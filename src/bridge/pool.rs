@@ -103,6 +103,8 @@ impl Pool {
         if shelf.trusts(credential, self.trust) {
             return Ok(());
         }
+        // Before the wait for others.
+        entrance.upstream.backoff.may_ask(entrance.login)?;
         // Clients that come at the same time let each other in.
         let _turn = shelf.turn_at_the_door().await;
         if shelf.trusts(credential, self.trust) {
@@ -149,6 +151,10 @@ impl Pool {
         let Turn { shelf, permits } = turn;
         let entrance = account.entrance();
         shelf.belongs_to(account);
+        // One that is kept is not used either.
+        let backoff = &account.upstream.backoff;
+        backoff.may_ask(&account.login)?;
+        backoff.pause(&account.login).await;
         match shelf.reuse(self.credential(entrance), account.utf8, folder, permits) {
             Ok(lease) => Ok(lease),
             Err(permits) => {

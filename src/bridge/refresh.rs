@@ -52,11 +52,18 @@ impl Accounts {
             refreshed => refreshed,
         };
         match refreshed {
-            Ok(known) => Ok(Opened { connection, known }),
-            // Whatever the upstream has against this connection, it may not have it against another.
+            Ok(known) => {
+                self.confirmed.insert(account.mailbox, ()).await;
+                Ok(Opened { connection, known })
+            }
             Err(trouble) => {
-                connection.close();
-                Err(trouble)
+                match trouble.is_pressure() {
+                    // It has nothing against this connection: who has opened it is still let in.
+                    true => self.pool.give_back(connection),
+                    // Whatever the upstream has against this connection, it may not have it against another.
+                    false => connection.close(),
+                }
+                Err(account.own(trouble))
             }
         }
     }
@@ -87,7 +94,9 @@ impl Accounts {
                 Err(Trouble::Store(StoreError::Conflict)) => {
                     self.known.invalidate(&account.mailbox).await;
                 }
-                Err(trouble @ Trouble::Upstream(Error::Refused { .. })) => {
+                Err(trouble @ Trouble::Upstream(Error::Refused { .. }))
+                    if !trouble.is_pressure() && !trouble.is_lost_connection() =>
+                {
                     // A folder may have been renamed: which ones there are is asked again.
                     self.names.invalidate(&account.mailbox).await;
                     self.known.invalidate(&account.mailbox).await;
@@ -159,7 +168,6 @@ impl Accounts {
         {
             return Ok(Arc::clone(known));
         }
-        self.note_limit(account, &folder.name, &index).await;
         let mut linked = known.linked(at, &index);
         match links {
             Links::None => {}
@@ -219,30 +227,6 @@ impl Accounts {
         let newer = Arc::new(newer);
         self.remember(account.mailbox, &newer).await;
         Ok(newer)
-    }
-
-    /// A folder with just as many messages as its upstream shows at most: there may be more, which nobody gets.
-    async fn note_limit(&self, account: &Account, folder: &str, index: &Index) {
-        let upstream = &account.upstream;
-        let messages = index.messages.len();
-        let is_limit = |limit: &u32| usize::try_from(*limit) == Ok(messages);
-        if upstream.limited_folders.iter().any(is_limit)
-            && self
-                .cut_off
-                .entry(account.mailbox)
-                .or_insert(())
-                .await
-                .is_fresh()
-        {
-            warn!(
-                upstream = upstream.name,
-                account = account.login,
-                folder,
-                messages,
-                "just so many messages: the upstream may have more in this folder and not show them (at Gmail: Settings, Forwarding and \
-                 POP/IMAP, Folder size limits); nobody gets what is not shown"
-            );
-        }
     }
 
     /// The folder's index as the upstream gives it now, believed.

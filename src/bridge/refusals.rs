@@ -4,11 +4,14 @@
 //! locks itself out or forgets its password because an upstream had a bad day. The operator reads the cause in the log.
 //! Must not know: sockets, sessions.
 
+use std::time::Duration;
+
+use super::backoff::seconds;
 use super::budget::Short;
 use super::enter::Barred;
 use super::tokens::TokenTrouble;
 use super::trouble::Trouble;
-use crate::imap::{Error, Nature};
+use crate::imap::{Error, Nature, Pressure};
 use crate::pop3::{Code, Refusal};
 use crate::store::StoreError;
 
@@ -25,6 +28,16 @@ pub(super) fn of_login(barred: &Barred) -> Refusal {
             Code::InUse,
             "Another session of this client is open; try again later.",
         ),
+        Barred::Unknown(Trouble::BackOff { left, why }) => {
+            let code = match why {
+                // It comes too often, or somebody else does: what RFC 2449 has the code for.
+                Pressure::Suggested(_) | Pressure::Throttled | Pressure::Crowded => {
+                    Code::LoginDelay
+                }
+                Pressure::OverQuota | Pressure::Unavailable => Code::SysTemp,
+            };
+            left_alone(code, *left)
+        }
         Barred::Unknown(trouble) => of(trouble),
     }
 }
@@ -44,6 +57,7 @@ pub(super) fn of(trouble: &Trouble) -> Refusal {
         ),
         Trouble::Token(trouble) => of_token(trouble),
         Trouble::Budget(short) => of_budget(*short),
+        Trouble::BackOff { left, .. } => left_alone(Code::SysTemp, *left),
         Trouble::Password(_) | Trouble::Account(_) | Trouble::NoGmMsgid | Trouble::Settings(_) => {
             permanent()
         }
@@ -124,6 +138,15 @@ pub(super) fn temporary() -> Refusal {
         Code::SysTemp,
         "The mailbox's server is not available at the moment; try again later.",
     )
+}
+
+/// The upstream has asked to be left alone.
+fn left_alone(code: Code, left: Duration) -> Refusal {
+    let seconds = seconds(left);
+    let text = format!(
+        "The mailbox's server wants to be left alone for {seconds} seconds; try again then."
+    );
+    Refusal::new(code, text)
 }
 
 /// Trouble that a person has to end.

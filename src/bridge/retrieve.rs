@@ -296,7 +296,9 @@ impl Answer<'_> {
         let uid = self.body.item.uid.get();
         match error {
             // The log hears of that once, not with each message.
-            Trouble::Budget(_) => debug!(uid, %error, "a message has to wait"),
+            Trouble::Budget(_) | Trouble::BackOff { .. } => {
+                debug!(uid, %error, "a message has to wait")
+            }
             _ => {
                 warn!(uid, %error, sent = self.sent, "a message could not be read to its end");
             }

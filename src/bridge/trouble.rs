@@ -3,7 +3,9 @@
 //! Must not know: what a POP3 client is told of it (see `refusals`).
 
 use std::fmt;
+use std::time::Duration;
 
+use super::backoff::{Why, seconds};
 use super::budget::Short;
 use super::tokens::TokenTrouble;
 use crate::imap;
@@ -28,6 +30,13 @@ pub enum Trouble {
     Budget(Short),
     /// A client's settings in the store cannot be read.
     Settings(String),
+    /// The upstream has asked to be left alone, and is not asked.
+    BackOff {
+        /// For how long still.
+        left: Duration,
+        /// What it has said.
+        why: imap::Pressure,
+    },
 }
 
 impl Trouble {
@@ -38,7 +47,16 @@ impl Trouble {
 
     /// Whether it was logged where it arose, once for all whom it stops.
     pub(super) fn is_logged(&self) -> bool {
-        matches!(self, Self::Token(_))
+        matches!(self, Self::Token(_) | Self::BackOff { .. })
+    }
+
+    /// Whether the upstream has asked to be left alone, now or before.
+    pub(super) fn is_pressure(&self) -> bool {
+        match self {
+            Self::BackOff { .. } => true,
+            Self::Upstream(error) => error.pressure().is_some(),
+            _ => false,
+        }
     }
 
     /// Whether the trouble is in what the upstream said rather than in its being there.
@@ -77,6 +95,12 @@ impl fmt::Display for Trouble {
                 f.write_str("more want to log in than the upstream allows at a time")
             }
             Self::Settings(words) => write!(f, "the client's settings: {words}"),
+            Self::BackOff { left, why } => write!(
+                f,
+                "the upstream is left alone for {} s more, because {}",
+                seconds(*left),
+                Why(*why)
+            ),
         }
     }
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use tracing::debug;
 
 use super::Terms;
+use super::backoff::Backoff;
 use crate::config::{self, Security};
 use crate::imap::{Endpoint, Error, Extensions, Observer};
 use crate::maildrop::Format;
@@ -38,8 +39,8 @@ pub struct Upstream {
     pub session_life: Option<Duration>,
     /// Whether a message that is not as long as it is listed may be a notice of Exchange's.
     pub placeholder_text: bool,
-    /// Numbers of messages that a folder has when no more of them are shown.
-    pub limited_folders: Vec<u32>,
+    /// Whether it is left alone for a while.
+    pub(super) backoff: Arc<Backoff>,
     /// What holds for mailboxes that are passed through.
     pub terms: Arc<Terms>,
 }
@@ -55,6 +56,8 @@ impl Upstream {
             Security::Off => None,
             Security::Implicit | Security::StartTls => Some(client_config(config.ca.as_deref())?),
         };
+        let metrics = metrics.upstream(&config.name);
+        let backoff = Backoff::new(&config.name, metrics.clone());
         Ok(Self {
             name: config.name.clone(),
             endpoint: Endpoint {
@@ -68,7 +71,7 @@ impl Upstream {
                     uidonly: config.uidonly,
                     id: config.send_id,
                 },
-                observer: Arc::new(Counting(metrics.upstream(&config.name))),
+                observer: Arc::new(Counting(metrics)),
             },
             uidl: config.uidl.clone(),
             separator: config.client_separator,
@@ -78,7 +81,7 @@ impl Upstream {
             logins_per_second: config.logins_per_second,
             session_life: config.session_life,
             placeholder_text: config.placeholder_text,
-            limited_folders: config.limited_folders.clone(),
+            backoff,
             terms: Arc::new(Terms::of_upstream(config)),
         })
     }

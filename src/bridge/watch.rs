@@ -39,6 +39,10 @@ impl Bridge {
                 );
                 return;
             }
+            if let Trouble::BackOff { left, .. } = trouble {
+                sleep(left).await;
+                continue;
+            }
             if !trouble.is_logged() {
                 warn!(account = name, %trouble, ?pause, "the mailbox is not watched; it will be tried again");
             }
@@ -53,17 +57,30 @@ impl Bridge {
         pause: &mut Duration,
     ) -> Result<std::convert::Infallible, Trouble> {
         let account = self.account_of(configured).await?;
-        let pool = &self.accounts.pool;
-        let mut watch = pool.watch(&account).await?;
-        let connection = &mut watch.connection;
-        let names = self.accounts.folder_names(&account, connection).await?;
-        let first = names.served.first().map_or("INBOX", String::as_str);
-        connection.examine(first, false).await?;
+        let upstream = &account.upstream;
         loop {
-            // What arrives meanwhile is told at the beginning of the next IDLE.
-            self.accounts.list(account.clone()).await?;
-            *pause = FIRST_PAUSE;
-            while !connection.idle(IDLE).await? {}
+            let mut watch = self.accounts.pool.watch(&account).await?;
+            let connection = &mut watch.connection;
+            let names = self.accounts.folder_names(&account, connection).await?;
+            let first = names.served.first().map_or("INBOX", String::as_str);
+            connection.examine(first, false).await?;
+            // Until the upstream is about to end it.
+            while {
+                // What arrives meanwhile is told at the beginning of the next IDLE.
+                self.accounts.list(account.clone()).await?;
+                *pause = FIRST_PAUSE;
+                loop {
+                    let idle = connection.idle(IDLE).await;
+                    if let Err(error) = &idle {
+                        upstream.backoff.failed(&account.login, error);
+                    }
+                    if idle? || connection.is_retired() {
+                        break;
+                    }
+                }
+                !connection.is_retired()
+            } {}
+            watch.connection.close();
         }
     }
 }

@@ -115,7 +115,6 @@ with_rule_keys! {
         uidonly: Option<bool>,
         send_id: Option<bool>,
         placeholder_text: Option<bool>,
-        limited_folders: Option<Vec<u32>>,
         connections: Option<Spanned<u16>>,
         bytes_per_day: Option<Text>,
         host_connections: Option<Spanned<u16>>,

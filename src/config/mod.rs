@@ -30,6 +30,7 @@ mod tests;
 mod tests_accounts;
 #[cfg(test)]
 mod tests_oauth;
+#[cfg(test)]
 mod tests_provider;
 #[cfg(test)]
 mod tests_reference;
@@ -152,8 +153,6 @@ pub struct Upstream {
     pub send_id: bool,
     /// Whether a message that is not as long as it is listed may be Exchange's notice that it cannot give the message.
     pub placeholder_text: bool,
-    /// Numbers of messages that a folder has when the upstream shows no more of them; ascending.
-    pub limited_folders: Vec<u32>,
     /// The most connections to one mailbox, of all instances together, at least 1.
     pub connections: usize,
     /// The most that is received for one mailbox in 24 hours, of all instances together, in bytes, at least 1. `None`: any amount.

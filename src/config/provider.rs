@@ -78,7 +78,7 @@ pub struct Profile {
     pub uidonly: bool,
     /// [`Upstream::placeholder_text`].
     pub placeholder_text: bool,
-    /// [`Upstream::limited_folders`].
+    /// Numbers of messages that a folder has when no more of them are shown.
     pub limited_folders: &'static [u32],
 }
 
@@ -223,7 +223,6 @@ impl Profile {
         upstream.send_id = self.send_id;
         upstream.uidonly = self.uidonly;
         upstream.placeholder_text = self.placeholder_text;
-        upstream.limited_folders = self.limited_folders.to_vec();
         Ok(())
     }
 }

@@ -52,8 +52,8 @@ fn gmails_profile_brings_what_gmail_needs() {
         (gmail.dispose.dispose, gmail.connections),
         (Dispose::Trash, 8)
     );
+    assert_eq!(gmail.bytes_per_day, Some(2_500_000_000));
     assert_eq!(gmail.session_life, Some(Duration::from_secs(23 * 3600)));
-    assert_eq!(gmail.limited_folders, [1000, 2000, 5000, 10_000]);
 }
 
 #[test]
@@ -70,7 +70,7 @@ fn a_provider_that_marks_no_trash_has_its_by_name() {
 fn what_the_file_says_wins_over_the_profile() {
     let own = upstream(
         "provider = \"gmail\"\nurl = \"imaps://proxy.example.com\"\nuidl = \"default\"\ndispose = \"archive\"\nconnections = 3\n\
-         session_life = \"0s\"\nsend_id = false\nuidonly = false\nplaceholder_text = true\nlimited_folders = []",
+         session_life = \"0s\"\nsend_id = false\nuidonly = false\nbytes_per_day = \"0B\"\nplaceholder_text = true",
     );
     assert_eq!(own.url.host, "proxy.example.com");
     assert_eq!(
@@ -78,7 +78,7 @@ fn what_the_file_says_wins_over_the_profile() {
         (Dispose::Archive, 3)
     );
     assert!(!own.uidl.needs_gm_msgid() && !own.send_id && !own.uidonly && own.placeholder_text);
-    assert!(own.session_life.is_none() && own.limited_folders.is_empty());
+    assert!(own.session_life.is_none() && own.bytes_per_day.is_none());
     let shorter = upstream("provider = \"gmail\"\nsession_life = \"2h\"");
     assert_eq!(shorter.session_life, Some(Duration::from_secs(7200)));
 }

@@ -105,7 +105,6 @@ fn with_defaults(name: String, url: Url, provider: Provider) -> Result<Upstream,
         uidonly: true,
         send_id: false,
         placeholder_text: true,
-        limited_folders: Vec::new(),
         connections: 1,
         // A server of one's own has none of these limits, and a provider's are in its profile.
         bytes_per_day: None,
@@ -174,10 +173,6 @@ fn upstream(
     upstream.uidonly = table.uidonly.unwrap_or(upstream.uidonly);
     upstream.send_id = table.send_id.unwrap_or(upstream.send_id);
     upstream.placeholder_text = table.placeholder_text.unwrap_or(upstream.placeholder_text);
-    if let Some(numbers) = &table.limited_folders {
-        upstream.limited_folders = numbers.clone();
-        upstream.limited_folders.sort_unstable();
-    }
     if let Some(text) = &table.session_life {
         upstream.session_life = session_life(check, text)?;
     }

@@ -70,6 +70,15 @@ impl Proof {
     }
 }
 
+/// What an upstream says before a log-in.
+#[derive(Clone, Debug)]
+pub struct Greeted {
+    /// The greeting's text, cleaned and cut; the first one where there are two (STARTTLS).
+    pub greeting: String,
+    /// What is offered.
+    pub capabilities: Capabilities,
+}
+
 impl Endpoint {
     /// The same, with another observer.
     pub fn observed_by(&self, observer: Arc<dyn Observer>) -> Self {
@@ -90,12 +99,16 @@ impl Endpoint {
         opened
     }
 
-    /// The capabilities shown before a log-in, for `check --connect`.
+    /// What is shown before a log-in, for `check --connect`.
     ///
     /// # Errors
     /// As [`Self::open`], short of the log-in.
-    pub async fn greet(&self) -> Result<Capabilities, Error> {
-        self.stranger().await.map(|(_, capabilities)| capabilities)
+    pub async fn greet(&self) -> Result<Greeted, Error> {
+        let (_, capabilities, greeting) = self.meet().await?;
+        Ok(Greeted {
+            greeting: greeting.into_text(),
+            capabilities,
+        })
     }
 
     async fn try_open(&self, credentials: &Credentials) -> Result<Connection, Error> {
@@ -132,6 +145,12 @@ impl Endpoint {
 
     /// Everything up to the log-in.
     async fn stranger(&self) -> Result<(Stranger, Capabilities), Error> {
+        let (stranger, capabilities, _) = self.meet().await?;
+        Ok((stranger, capabilities))
+    }
+
+    /// The same, with the greeting.
+    async fn meet(&self) -> Result<(Stranger, Capabilities, Reply), Error> {
         let connect = async {
             let socket = self.tcp().await?;
             match self.security {
@@ -173,8 +192,11 @@ impl Endpoint {
     }
 
     /// STARTTLS (RFC 3501, 6.2.1): nothing that was said in clear is believed afterwards.
-    async fn starttls(&self, socket: Box<dyn Socket>) -> Result<(Stranger, Capabilities), Error> {
-        let (mut stranger, capabilities) = self.greeted(socket).await?;
+    async fn starttls(
+        &self,
+        socket: Box<dyn Socket>,
+    ) -> Result<(Stranger, Capabilities, Reply), Error> {
+        let (mut stranger, capabilities, greeting) = self.greeted(socket).await?;
         if !capabilities.has("STARTTLS") {
             return Err(Error::Insecure("the upstream does not offer STARTTLS here"));
         }
@@ -190,10 +212,13 @@ impl Endpoint {
         let socket = self.encrypt(stranger.into_socket()).await?;
         let mut stranger = Stranger::new(self.transport(socket));
         let capabilities = asked(&mut stranger).await?;
-        Ok((stranger, capabilities))
+        Ok((stranger, capabilities, greeting))
     }
 
-    async fn greeted(&self, socket: Box<dyn Socket>) -> Result<(Stranger, Capabilities), Error> {
+    async fn greeted(
+        &self,
+        socket: Box<dyn Socket>,
+    ) -> Result<(Stranger, Capabilities, Reply), Error> {
         let mut transport = self.transport(socket);
         let line = transport.line().await?;
         let (star, rest) = split_word(&line.content);
@@ -207,7 +232,7 @@ impl Endpoint {
                     "the upstream is logged in already (PREAUTH), so no password would be checked",
                 ));
             }
-            Condition::Bye => return Err(Error::Bye(greeting)),
+            Condition::Bye => return Err(Error::TurnedAway(greeting)),
             Condition::No | Condition::Bad => return Err(Error::Protocol("the greeting")),
         }
         let told = greeting
@@ -218,7 +243,7 @@ impl Endpoint {
             Some(capabilities) => capabilities,
             None => asked(&mut stranger).await?,
         };
-        Ok((stranger, capabilities))
+        Ok((stranger, capabilities, greeting))
     }
 
     fn transport(&self, socket: Box<dyn Socket>) -> Transport {

@@ -317,6 +317,12 @@ impl Connection {
         };
         self.observer
             .command(pending.name, label, pending.since.elapsed());
+        if outcome
+            .as_ref()
+            .is_ok_and(|reply| reply.is_ok() && reply.is_throttled())
+        {
+            self.observer.throttled();
+        }
         self.clean = outcome.is_ok();
         outcome
     }

@@ -9,6 +9,7 @@ use std::io;
 use std::sync::Arc;
 
 use super::challenge::Complaint;
+use super::meaning::{During, Meaning, Pressure, meaning};
 use super::reply::{Condition, Reply};
 
 /// Why an upstream did not do what was asked.
@@ -26,6 +27,8 @@ pub enum Error {
     Timeout(&'static str),
     /// The upstream ended the connection with `* BYE` (RFC 3501, 7.1.5).
     Bye(Reply),
+    /// It did so instead of a greeting, before it could know who is there.
+    TurnedAway(Reply),
     /// The upstream refused the log-in itself (tagged NO or BAD to LOGIN or AUTHENTICATE).
     LoginRefused(Reply),
     /// The same, after the upstream has said what it has against the token.
@@ -89,7 +92,6 @@ impl Error {
             | Self::Tls(_)
             | Self::Lost(_)
             | Self::Timeout(_)
-            | Self::Bye(_)
             | Self::Protocol(_)
             | Self::TooLong(_)
             | Self::Inconsistent(_) => Nature::Temporary,
@@ -99,66 +101,68 @@ impl Error {
             | Self::FlagNotKept(_)
             | Self::SameFolder(_)
             | Self::Lacks(_) => Nature::Permanent,
-            Self::LoginRefused(reply) => login_nature(reply),
-            Self::TokenRefused { complaint, reply } => match login_nature(reply) {
+            Self::TokenRefused { complaint, reply } => {
                 // A bad day is a bad day, whatever it makes of the token; a BAD says nothing once there was an error.
-                Nature::Temporary if !reply.is_bad() => Nature::Temporary,
-                of_reply => complaint.nature().unwrap_or(of_reply),
-            },
-            Self::Refused { reply, .. } => match reply.code_name() {
-                Some("NOPERM" | "NONEXISTENT" | "PRIVACYREQUIRED" | "CANNOT") => Nature::Permanent,
-                // Exchange Online, after a log-in with a wrong scope, or without a licence or the permission.
-                _ if reply.mentions("authenticated but not connected") => Nature::Permanent,
-                _ => Nature::Temporary,
-            },
+                match meaning(During::LogIn, reply).nature {
+                    Nature::Temporary if !reply.is_bad() => Nature::Temporary,
+                    of_reply => complaint.nature().unwrap_or(of_reply),
+                }
+            }
+            Self::Bye(_) | Self::TurnedAway(_) | Self::LoginRefused(_) | Self::Refused { .. } => {
+                self.meaning()
+                    .map_or(Nature::Temporary, |meaning| meaning.nature)
+            }
             Self::MessageGone => Nature::Message,
         }
     }
 
-    /// Whether the connection itself is the trouble, so that the same command may be tried once on a new one.
+    /// What the upstream says of being asked too much, if that is what it says.
+    pub fn pressure(&self) -> Option<Pressure> {
+        match self {
+            // Whoever is turned away before anybody knows who it is: there is no place for anybody.
+            Self::TurnedAway(reply) => {
+                let told = meaning(During::LogIn, reply).pressure;
+                Some(told.unwrap_or(Pressure::Unavailable))
+            }
+            _ => self.meaning()?.pressure,
+        }
+    }
+
+    /// The same of an error while a connection was opened, where a good-bye is more than the end of one connection.
+    pub fn pressure_at_log_in(&self) -> Option<Pressure> {
+        match self {
+            Self::Bye(reply) => meaning(During::LogIn, reply).pressure,
+            _ => self.pressure(),
+        }
+    }
+
+    /// Whether the upstream says that its rate of commands was exceeded, or wants to be left alone: whatever was asked for has no part in it.
+    pub fn is_about_rate(&self) -> bool {
+        let is_limit =
+            matches!(self, Self::Refused { reply, .. } if reply.code_name() == Some("LIMIT"));
+        is_limit || self.pressure().is_some()
+    }
+
+    /// Whether the connection itself is the trouble, so that the same command may be tried once on a new one: it was lost, or what opened
+    /// it counts no more.
     pub fn is_lost_connection(&self) -> bool {
-        matches!(self, Self::Lost(_) | Self::Bye(_))
-    }
-}
-
-/// A NO to a log-in speaks of the credentials unless its code says otherwise (RFC 5530).
-fn login_nature(reply: &Reply) -> Nature {
-    if reply.is_bad() {
-        return Nature::Temporary;
-    }
-    match reply.code_name() {
-        None if sounds_temporary(reply) => Nature::Temporary,
-        None | Some("AUTHENTICATIONFAILED" | "AUTHORIZATIONFAILED" | "EXPIRED") => {
-            Nature::Credentials
+        match self {
+            Self::Lost(_) | Self::Bye(_) => true,
+            Self::Refused { .. } => self.nature() == Nature::Credentials,
+            _ => false,
         }
-        Some("PRIVACYREQUIRED" | "CONTACTADMIN" | "NOPERM") => Nature::Permanent,
-        // Gmail uses [ALERT] both for "Invalid credentials" and for "Too many simultaneous connections".
-        Some("ALERT") if reply.mentions("credential") || reply.mentions("password") => {
-            Nature::Credentials
-        }
-        Some(_) => Nature::Temporary,
     }
-}
 
-/// What upstreams without response codes say when it is not the password. Exchange: "Request is throttled. Suggested Backoff Time: ...",
-/// "Server Unavailable. 15"; others: "Too many connections", "Temporary authentication failure", "try again later".
-/// Words about the credentials win over all but "temporary": "Invalid credentials, try again later".
-fn sounds_temporary(reply: &Reply) -> bool {
-    if reply.mentions("temporar") {
-        return true;
+    fn meaning(&self) -> Option<Meaning> {
+        match self {
+            Self::LoginRefused(reply)
+            | Self::TurnedAway(reply)
+            | Self::TokenRefused { reply, .. } => Some(meaning(During::LogIn, reply)),
+            Self::Bye(reply) => Some(meaning(During::Asking, reply)),
+            Self::Refused { command, reply } => Some(meaning(During::command(command), reply)),
+            _ => None,
+        }
     }
-    let of_credentials = [
-        "credential",
-        "password",
-        "authentication failed",
-        "invalid login",
-    ];
-    if of_credentials.iter().any(|word| reply.mentions(word)) {
-        return false;
-    }
-    ["throttl", "unavailable", "too many", "later"]
-        .iter()
-        .any(|word| reply.mentions(word))
 }
 
 impl fmt::Display for Error {
@@ -170,6 +174,9 @@ impl fmt::Display for Error {
             Self::Lost(error) => write!(f, "the connection was lost: {error}"),
             Self::Timeout(what) => write!(f, "no answer in time to {what}"),
             Self::Bye(reply) => write!(f, "the upstream ended the connection: {reply}"),
+            Self::TurnedAway(reply) => {
+                write!(f, "the upstream takes no connections at the moment: {reply}")
+            }
             Self::LoginRefused(reply) => write!(f, "the log-in was refused: {reply}"),
             Self::TokenRefused { complaint, reply } => {
                 write!(f, "the token was refused, {complaint}: {reply}")
@@ -191,6 +198,10 @@ impl fmt::Display for Error {
                 write!(f, "{name} is the folder that messages were to leave for it; nothing was changed")
             }
             Self::Lacks(what) => write!(f, "the upstream lacks {what}"),
+        }?;
+        match self.meaning() {
+            Some(meaning) if !meaning.advice.is_empty() => write!(f, " ({})", meaning.advice),
+            _ => Ok(()),
         }
     }
 }

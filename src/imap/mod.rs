@@ -27,7 +27,9 @@ mod identity;
 mod idle;
 mod listing;
 mod login;
+mod meaning;
 mod plain_row;
+pub mod recognize;
 mod reply;
 mod row;
 mod rows;
@@ -41,7 +43,7 @@ mod transport;
 pub use bodies::{Bodies, Fetched, Wanted};
 pub use body::{Body, BodyStart, Part};
 pub use challenge::Complaint;
-pub use connect::{Credentials, Endpoint, Proof};
+pub use connect::{Credentials, Endpoint, Greeted, Proof};
 pub use connection::{Connection, Extensions, Selected};
 pub use copy::Copied;
 pub use dispose::{Acted, Destinations, Removal, Target};
@@ -50,6 +52,7 @@ pub use flags::PermanentFlags;
 pub use folders::{Folder, to_wire};
 pub use identity::Identity;
 pub use listing::{Listed, refresh};
+pub use meaning::Pressure;
 pub use reply::{Capabilities, Reply};
 
 use std::time::Duration;
@@ -66,4 +69,6 @@ pub trait Observer: Send + Sync {
     fn open(&self) -> Box<dyn Send>;
     /// A command was answered, or failed.
     fn command(&self, command: &'static str, outcome: Result<(), &Error>, took: Duration);
+    /// A command was done, and the upstream says that it is asked too often.
+    fn throttled(&self) {}
 }

@@ -17,15 +17,19 @@ const SHOWN_CODES: &[&str] = &[
     "CANNOT",
     "CLIENTBUG",
     "CONTACTADMIN",
+    "CORRUPTION",
     "EXPIRED",
     "INUSE",
     "LIMIT",
+    "NONEXISTENT",
     "NOPERM",
     "OVERQUOTA",
     "PRIVACYREQUIRED",
+    "REFERRAL",
     "SERVERBUG",
     "THROTTLED",
     "UNAVAILABLE",
+    "WEBALERT",
 ];
 
 /// The condition of a status response.
@@ -134,9 +138,28 @@ impl Reply {
         (self.code.as_deref() == Some(name)).then_some(self.args.as_str())
     }
 
+    /// The human-readable text, cleaned and cut.
+    pub(super) fn into_text(self) -> String {
+        self.text
+    }
+
     /// Whether the human-readable text contains `word` (lower case).
     pub fn mentions(&self, word: &str) -> bool {
         self.text.to_ascii_lowercase().contains(word)
+    }
+
+    /// The first number behind these words (lower case) in the text.
+    pub(super) fn number_behind(&self, words: &str) -> Option<u64> {
+        let text = self.text.to_ascii_lowercase();
+        let (_, rest) = text.split_once(words)?;
+        let digits = rest.trim_start_matches(|c: char| !c.is_ascii_digit());
+        let end = digits.find(|c: char| !c.is_ascii_digit());
+        digits[..end.unwrap_or(digits.len())].parse().ok()
+    }
+
+    /// Whether the upstream says, be it with success, that it is asked too often. Gmail: `OK Success [THROTTLED]`, its code at the end.
+    pub fn is_throttled(&self) -> bool {
+        self.code_name() == Some("THROTTLED") || self.text.trim_end().ends_with("[THROTTLED]")
     }
 }
 

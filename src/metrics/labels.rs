@@ -120,6 +120,22 @@ label! {
 }
 
 label! {
+    /// Why an upstream is left alone.
+    BackOffCause {
+        /// It has said for how long.
+        Suggested = "suggested",
+        /// It is asked too often.
+        Throttled = "throttled",
+        /// It has given as much as it does in a day.
+        OverQuota = "over_quota",
+        /// It has too many connections.
+        Crowded = "crowded",
+        /// It lets nobody in.
+        Unavailable = "unavailable",
+    }
+}
+
+label! {
     /// What it took to have the list of a folder.
     IndexLookup {
         /// Nothing had changed.

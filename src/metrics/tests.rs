@@ -43,6 +43,7 @@ fn used() -> (Metrics, SessionGuard, ConnectionGuard) {
     upstream.connect(ConnectOutcome::Ok);
     upstream.command("UID FETCH", UpstreamOutcome::No, Duration::from_secs(2));
     upstream.bytes(Direction::Received, 70);
+    upstream.backed_off(BackOffCause::Throttled);
     let connection = upstream.connection_opened();
     (metrics, session, connection)
 }
@@ -93,7 +94,7 @@ fn every_metric_has_a_help_text_that_is_a_sentence() {
     let names = lines_starting(&text, "# TYPE ");
     let helps = lines_starting(&text, "# HELP ");
     assert_eq!(names.len(), helps.len());
-    assert_eq!(names.len(), 38);
+    assert_eq!(names.len(), 40);
     for help in helps {
         let (_, help) = help.split_once(' ').unwrap();
         assert!(help.len() > 10 && (help.ends_with('.')), "{help}");
@@ -123,6 +124,9 @@ fn what_happened_is_counted() {
         "popbridge_upstream_connects_total{outcome=\"ok\",upstream=\"office\"} 1",
         "popbridge_upstream_commands_total{command=\"UID FETCH\",outcome=\"no\",upstream=\"office\"} 1",
         "popbridge_upstream_bytes_total{direction=\"received\",upstream=\"office\"} 70",
+        "popbridge_upstream_backoffs_total{cause=\"throttled\",upstream=\"office\"} 1",
+        "popbridge_upstream_backoffs_total{cause=\"over_quota\",upstream=\"office\"} 0",
+        "popbridge_upstream_backing_off{upstream=\"office\"} 1",
         "popbridge_index_lookups_total{outcome=\"delta\"} 1",
         "popbridge_index_cache_bytes 1600000",
         "popbridge_index_cache_entries 2",

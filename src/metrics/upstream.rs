@@ -6,7 +6,7 @@ use std::time::Duration;
 use prometheus::{HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
 
 use super::labels::Label;
-use super::{ConnectOutcome, Direction, Registrar, UpstreamOutcome};
+use super::{BackOffCause, ConnectOutcome, Direction, Registrar, UpstreamOutcome};
 
 /// The families, for all upstreams.
 #[derive(Debug, Clone)]
@@ -16,6 +16,8 @@ pub(super) struct Families {
     commands: IntCounterVec,
     command_seconds: HistogramVec,
     bytes: IntCounterVec,
+    backoffs: IntCounterVec,
+    backing_off: IntGaugeVec,
 }
 
 impl Families {
@@ -46,6 +48,16 @@ impl Families {
                 "Bytes from (received) and to (sent) upstreams, inside TLS.",
                 &["upstream", "direction"],
             ),
+            backoffs: family.counters(
+                "upstream_backoffs_total",
+                "Times that an upstream or an account of it asked to be left alone.",
+                &["upstream", "cause"],
+            ),
+            backing_off: family.gauges(
+                "upstream_backing_off",
+                "Accounts that are left alone at the moment; the upstream as a whole is one, too.",
+                &["upstream"],
+            ),
         }
     }
 
@@ -55,7 +67,13 @@ impl Families {
                 .with_label_values(&[name, outcome.as_str()])
                 .inc_by(0);
         }
+        for cause in BackOffCause::ALL {
+            self.backoffs
+                .with_label_values(&[name, cause.as_str()])
+                .inc_by(0);
+        }
         UpstreamMetrics {
+            backing_off: self.backing_off.with_label_values(&[name]),
             connections: self.connections.with_label_values(&[name]),
             received: self
                 .bytes
@@ -75,6 +93,7 @@ pub struct UpstreamMetrics {
     name: Arc<str>,
     families: Families,
     connections: IntGauge,
+    backing_off: IntGauge,
     received: IntCounter,
     sent: IntCounter,
 }
@@ -93,6 +112,20 @@ impl UpstreamMetrics {
     pub fn connection_opened(&self) -> ConnectionGuard {
         self.connections.inc();
         ConnectionGuard(self.connections.clone())
+    }
+
+    /// The upstream or an account of it is left alone from now on.
+    pub fn backed_off(&self, cause: BackOffCause) {
+        let backoffs = &self.families.backoffs;
+        backoffs
+            .with_label_values(&[&self.name, cause.as_str()])
+            .inc();
+        self.backing_off.inc();
+    }
+
+    /// It is not any more.
+    pub fn backoff_ended(&self) {
+        self.backing_off.dec();
     }
 
     /// An IMAP command ended. `command` is a name of the bridge's own, such as "UID FETCH".

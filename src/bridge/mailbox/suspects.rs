@@ -110,7 +110,7 @@ impl Mailbox {
         };
         if error.nature() == Nature::Message {
             self.count(item, &error.to_string()).await;
-        } else if may_be_the_messages(error) {
+        } else if may_be_the_messages(error) && !error.is_about_rate() {
             self.suspects.add(item, error);
         }
     }

@@ -65,6 +65,8 @@ impl Pool {
         entrance: Entrance<'_>,
         beside: Beside,
     ) -> Result<Box<Connection>, Trouble> {
+        // Before the wait for a place.
+        entrance.upstream.backoff.may_ask(entrance.login)?;
         let Some(place) = &shelf.place else {
             return open(entrance, None).await;
         };

@@ -3,7 +3,7 @@
 //! Must not know: how a password is checked (see `enter`).
 
 use tokio::time::sleep;
-use tracing::{Span, info, warn};
+use tracing::{Span, debug, info, warn};
 
 use super::{Driver, shown};
 use crate::bridge::enter::Barred;
@@ -71,6 +71,10 @@ impl Driver {
             Barred::InUse => {
                 info!(account, "another session of this client has the maildrop");
                 self.bridge.metrics.login(LoginOutcome::InUse);
+            }
+            Barred::Unknown(trouble) if trouble.is_logged() => {
+                debug!(account, error = %trouble, "the log-in is not checked");
+                self.bridge.metrics.login(LoginOutcome::Unavailable);
             }
             Barred::Unknown(trouble) => {
                 warn!(account, error = %trouble, "the log-in could not be checked");

@@ -1,0 +1,203 @@
+//! Upstreams that ask to be left alone: they are, for as long as they say; programs are told at once, and see what is known where that is
+//! still true.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::hostile_login::answered;
+use crate::many::{bridged, in_a_hurry};
+use crate::support::bridge::{Bridge, Options, field};
+use crate::support::imap_peer::{Flow, PASSWORD, Peer, RunningPeer, USER};
+use crate::support::mail::{on_the_wire, ordinary};
+use crate::support::peer_office::PeerOffice;
+use crate::support::pop3::Status;
+
+/// A mailbox of three messages whose upstream answers by this line, as long as it is told to.
+fn moody(line: &'static str) -> (Peer, Arc<AtomicBool>) {
+    let moody = Arc::new(AtomicBool::new(false));
+    let mut peer = Peer::with_mail(3);
+    for words in ["NOOP", "EXAMINE", "UID FETCH", "SELECT"] {
+        let moody = Arc::clone(&moody);
+        peer = peer.on(words, move |conn, cmd| {
+            if !moody.load(Ordering::SeqCst) {
+                return Flow::Default;
+            }
+            conn.answer(cmd, &format!("{{tag}} {line}"));
+            Flow::Done
+        });
+    }
+    (peer, moody)
+}
+
+const FOR_2_SECONDS: &str = "NO Request is throttled. Suggested Backoff Time: 2000 milliseconds";
+const FOR_A_MINUTE: &str = "BAD Request is throttled. Suggested Backoff Time: 60000 milliseconds";
+
+/// How often the log says this.
+fn said(bridge: &Bridge, message: &str) -> usize {
+    let log = bridge.log();
+    log.iter().filter(|line| line.contains(message)).count()
+}
+
+const BEGINS: &str = "the upstream is left alone for a while";
+const ENDS: &str = "the upstream may be asked again";
+
+/// The answer to PASS.
+fn pass(bridge: &Bridge, user: &str, password: &str) -> Status {
+    let mut pop3 = bridge.pop3();
+    pop3.ok(&format!("USER {user}"));
+    pop3.command(&format!("PASS {password}"))
+}
+
+/// A bridge that keeps connections from one session to the next.
+fn keeping(peer: &RunningPeer) -> Bridge {
+    let start = in_a_hurry(&peer.certs).replace("upstream_idle = \"0s\"\n", "");
+    let url = peer.plain_url();
+    Options::config(&format!("{start}[upstream.x]\nurl = \"{url}\"\n")).start()
+}
+
+#[test]
+fn while_it_lasts_nothing_is_asked_and_what_is_known_is_shown() {
+    let (peer, moody) = moody(FOR_2_SECONDS);
+    let peer = peer.start();
+    let office = PeerOffice::start(&peer, "");
+    office.add("desk1", &[]);
+    let mut pop3 = office.client("desk1");
+    assert_eq!(pop3.stat().0, 3);
+    pop3.retr(1);
+    pop3.quit();
+
+    moody.store(true, Ordering::SeqCst);
+    let mut pop3 = office.client("desk1");
+    // What the upstream has confirmed a moment ago.
+    assert_eq!(pop3.stat().0, 3);
+    let asked = peer.heard().lines().count();
+    assert_eq!(pop3.retr(1), on_the_wire(&ordinary(1).raw), "from memory");
+    let status = pop3.err("RETR 2");
+    assert_eq!(status.code(), Some("SYS/TEMP"), "{}", status.text);
+    assert!(status.text.contains("left alone for"), "{}", status.text);
+    // QUIT is as durable as ever; what it is to do upstream is done later.
+    pop3.ok("DELE 3");
+    pop3.quit();
+    let mut again = office.client("desk1");
+    assert_eq!(again.stat().0, 2);
+    again.quit();
+    assert_eq!(peer.heard().lines().count(), asked, "{}", peer.heard());
+    let held = ["upstream=\"mail\""];
+    assert_eq!(
+        office
+            .bridge
+            .metric("popbridge_upstream_backing_off", &held),
+        1.0
+    );
+
+    moody.store(false, Ordering::SeqCst);
+    office
+        .bridge
+        .wait_for_log("the end", |line| field(line, "message") == ENDS);
+    let mut pop3 = office.client("desk1");
+    assert_eq!(pop3.retr(2), on_the_wire(&ordinary(2).raw));
+    pop3.quit();
+    assert_eq!(
+        (said(&office.bridge, BEGINS), said(&office.bridge, ENDS)),
+        (1, 1)
+    );
+}
+
+#[test]
+fn a_password_that_is_trusted_lets_in_and_another_one_is_not_called_wrong() {
+    let (peer, moody) = moody(FOR_A_MINUTE);
+    let peer = peer.start();
+    let bridge = keeping(&peer);
+    let mut pop3 = bridge.pop3().log_in(USER, PASSWORD);
+    assert_eq!(pop3.stat().0, 3);
+    pop3.quit();
+    moody.store(true, Ordering::SeqCst);
+    for _ in 0..2 {
+        let mut pop3 = bridge.pop3().log_in(USER, PASSWORD);
+        assert_eq!(pop3.stat().0, 3);
+        pop3.quit();
+    }
+    let status = pass(&bridge, USER, "another one");
+    assert_eq!(status.code(), Some("LOGIN-DELAY"), "{}", status.text);
+    assert!(status.text.contains("seconds"), "{}", status.text);
+    assert_eq!(peer.connections(), 1);
+    assert_eq!(
+        bridge.metric("popbridge_logins_total", &["outcome=\"rejected\""]),
+        0.0
+    );
+}
+
+#[test]
+fn log_ins_are_put_off_without_asking_after_the_first() {
+    for (line, code) in [
+        (
+            "{tag} NO [UNAVAILABLE] Temporary authentication failure",
+            "SYS/TEMP",
+        ),
+        (
+            "{tag} NO [OVERQUOTA] Account exceeded command or bandwidth limits",
+            "SYS/TEMP",
+        ),
+        (
+            "{tag} NO [ALERT] Too many simultaneous connections. (Failure)",
+            "LOGIN-DELAY",
+        ),
+        ("{tag} NO [THROTTLED] x", "LOGIN-DELAY"),
+        ("{tag} NO [LIMIT] LOGIN Rate limit hit", "LOGIN-DELAY"),
+    ] {
+        let (peer, bridge) = bridged(answered(line));
+        assert_eq!(
+            pass(&bridge, USER, PASSWORD).code(),
+            Some("SYS/TEMP"),
+            "{line}"
+        );
+        for password in [PASSWORD, "wrong"] {
+            let status = pass(&bridge, USER, password);
+            assert_eq!(status.code(), Some(code), "{line}: {}", status.text);
+        }
+        assert_eq!(
+            (peer.connections(), said(&bridge, BEGINS)),
+            (1, 1),
+            "{line}"
+        );
+        // Others may be let in.
+        pass(&bridge, "somebody@example.com", PASSWORD);
+        assert_eq!(peer.connections(), 2, "{line}");
+    }
+}
+
+#[test]
+fn an_upstream_that_takes_no_connections_is_tried_for_nobody_else() {
+    let (peer, bridge) =
+        bridged(Peer::with_mail(1).greeting("* BYE Too many connections from your IP"));
+    assert_eq!(pass(&bridge, USER, PASSWORD).code(), Some("SYS/TEMP"));
+    let status = pass(&bridge, "somebody@example.com", PASSWORD);
+    assert_eq!(status.code(), Some("LOGIN-DELAY"), "{}", status.text);
+    assert_eq!(peer.connections(), 1);
+    peer.assert_no_credentials_left();
+}
+
+#[test]
+fn a_refusal_of_one_message_keeps_nobody_from_the_others() {
+    for line in [
+        "NO [LIMIT] UID FETCH Rate limit hit.",
+        "NO [UNAVAILABLE] UID FETCH Server error",
+    ] {
+        let peer = Peer::with_mail(3).on("UID FETCH 2", move |conn, cmd| {
+            if !cmd.has("BODY") {
+                return Flow::Default;
+            }
+            conn.tagged(cmd, line);
+            Flow::Done
+        });
+        let (peer, bridge) = bridged(peer);
+        let mut pop3 = bridge.pop3().log_in(USER, PASSWORD);
+        assert_eq!(pop3.err("RETR 2").code(), Some("SYS/TEMP"), "{line}");
+        for n in [3, 1] {
+            assert_eq!(pop3.retr(n), on_the_wire(&ordinary(n).raw), "{line}");
+        }
+        pop3.quit();
+        assert_eq!(said(&bridge, BEGINS), 0, "{line}");
+        drop(peer);
+    }
+}
