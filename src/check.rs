@@ -3,6 +3,7 @@
 //! Must not know: POP3, listeners.
 
 mod advice;
+mod token;
 
 use std::collections::HashMap;
 use std::io::{self, Write};
@@ -51,13 +52,14 @@ pub async fn check(
     let mut logins = Vec::new();
     for account in &config.accounts {
         let Access::Password(source) = &account.access else {
+            logins.push((account, None));
             continue;
         };
         if let Some(warning) = source.warning() {
             writeln!(out, "warning: [account.{}]: {warning}", account.name)?;
         }
         match source.read() {
-            Ok(password) => logins.push((account, password)),
+            Ok(password) => logins.push((account, Some(Proof::Password(password)))),
             Err(error) => {
                 writeln!(out, "[account.{}]: {error}", account.name)?;
                 well = false;
@@ -80,16 +82,25 @@ pub async fn check(
     for upstream in once_each(router.upstreams()) {
         well &= seen.greet(upstream, out).await?;
     }
-    for (account, password) in logins {
+    for (account, proof) in logins {
         let mut upstreams = router.upstreams();
         let Some(upstream) = upstreams.find(|upstream| upstream.name == account.upstream) else {
             continue;
         };
-        let user = account.login.clone();
-        let credentials = Credentials {
-            user,
-            proof: Proof::Password(password),
+        let proof = match proof {
+            Some(proof) => proof,
+            // Now that it is shown to somebody.
+            None => match token::token(config, account).await {
+                Ok(token) => Proof::Token(token),
+                Err(error) => {
+                    writeln!(out, "\n[account.{}]: {error}", account.name)?;
+                    well = false;
+                    continue;
+                }
+            },
         };
+        let user = account.login.clone();
+        let credentials = Credentials { user, proof };
         if let Err(error) = seen
             .log_in(upstream, &account.dispose, &credentials, out)
             .await?

@@ -91,6 +91,14 @@ impl Tokens {
         }
     }
 
+    /// What a session would show to the upstream now.
+    ///
+    /// # Errors
+    /// [`Trouble::Token`], [`Trouble::Store`].
+    pub async fn token(self: &Arc<Self>) -> Result<Secret, Trouble> {
+        Ok(self.access().await?.token)
+    }
+
     /// A token that is good: from memory, from the store, or from the authorization server.
     ///
     /// # Errors

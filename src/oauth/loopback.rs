@@ -140,3 +140,61 @@ async fn respond(mut stream: TcpStream, status: &str, words: &str) {
     })
     .await;
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn ask(port: u16, request: &str) -> TcpStream {
+        let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))
+            .await
+            .unwrap();
+        stream.write_all(request.as_bytes()).await.unwrap();
+        stream
+    }
+
+    async fn answer_to(mut stream: TcpStream) -> String {
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        answer
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_says_nothing_keeps_no_browser_waiting() {
+        let mut loopback = Loopback::bind().await.unwrap();
+        let port = loopback.port();
+        let _silent = ask(port, "").await;
+        let icon = ask(port, "GET /favicon.ico HTTP/1.1\r\n\r\n").await;
+        let browser = ask(port, "GET /?code=1&state=2 HTTP/1.1\r\nHost: x\r\n\r\n").await;
+        let visit = loopback.visit().await;
+        assert_eq!(visit.query, "code=1&state=2");
+        visit.answer(true, "Thanks.").await;
+        let answer = answer_to(browser).await;
+        assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+        assert!(answer.contains("<p>Thanks.</p>") && answer.contains("no-store"));
+        // Answered by whoever waits for the next one.
+        let waiting = tokio::spawn(async move { loopback.visit().await.query });
+        assert!(answer_to(icon).await.starts_with("HTTP/1.1 404 "));
+        ask(port, "GET /?x HTTP/1.1\r\n\r\n").await;
+        assert_eq!(waiting.await.unwrap(), "x");
+    }
+
+    #[tokio::test]
+    async fn what_is_no_request_is_dropped() {
+        let mut loopback = Loopback::bind().await.unwrap();
+        let port = loopback.port();
+        let waiting = tokio::spawn(async move { loopback.visit().await.query });
+        let long = ask(port, &format!("GET /?{}", "x".repeat(MAX_HEAD))).await;
+        let post = ask(port, "POST /?code=1 HTTP/1.1\r\n\r\n").await;
+        let garbage = ask(port, "\u{ff}\r\n\r\n").await;
+        assert!(answer_to(post).await.starts_with("HTTP/1.1 404 "));
+        assert!(answer_to(garbage).await.starts_with("HTTP/1.1 404 "));
+        let mut rest = Vec::new();
+        // A reset or an end: nothing is said.
+        let mut long = long;
+        let _ = long.read_to_end(&mut rest).await;
+        assert!(rest.is_empty());
+        ask(port, "GET /?y HTTP/1.1\r\n\r\n").await;
+        assert_eq!(waiting.await.unwrap(), "y");
+    }
+}

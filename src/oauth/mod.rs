@@ -1,6 +1,6 @@
 //! OAuth 2.0 (RFC 6749) as a client of it: how access tokens for an upstream are got from an authorization server.
 //!
-//! Must not know: IMAP, POP3, where tokens are kept, the clock (lifetimes are given as they were told).
+//! Must not know: IMAP, POP3, where tokens are kept, the wall clock (it is given one for assertions; lifetimes are given as they were told).
 
 mod address;
 mod answer;

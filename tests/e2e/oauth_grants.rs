@@ -1,5 +1,7 @@
 //! The bridge as a client of an authorization server: every way to tokens without a person, and what it makes of the server's bad days.
 
+use std::io::{Read, Write};
+use std::net::TcpListener;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
@@ -8,6 +10,8 @@ use popbridge::config::{self, Overrides};
 use popbridge::oauth::{Client, Granted, OAuthError, Renew, Renewal};
 use popbridge::secret::Secret;
 
+use crate::support::certs::Certs;
+use crate::support::net::Stream;
 use crate::support::oauth_server::{CLIENT_SECRET, Failure, OAuthServer};
 use crate::support::tree::{Account, Tree};
 
@@ -161,6 +165,57 @@ fn a_server_is_talked_to_encrypted_and_only_with_a_certificate_that_is_right() {
     assert_eq!(server.refreshes(), 0);
 }
 
+/// A server that speaks TLS with this certificate, and gives one token.
+fn encrypted(certs: &Certs) -> u16 {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let config = certs.server_config();
+    std::thread::spawn(move || {
+        let (socket, _) = listener.accept().unwrap();
+        let mut stream = Stream::from_socket(socket).unwrap();
+        // Where the client does not trust it, that was all.
+        if stream.start_tls_server(config).is_err() {
+            return;
+        }
+        let mut request = Vec::new();
+        let mut piece = [0; 4096];
+        while !request.ends_with(b"client_id=i") {
+            let read = stream.read(&mut piece).unwrap();
+            assert!(read > 0, "{}", String::from_utf8_lossy(&request));
+            request.extend_from_slice(&piece[..read]);
+        }
+        let body = "{\"access_token\":\"encrypted\"}";
+        let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len());
+        stream
+            .write_all(format!("{head}{body}").as_bytes())
+            .unwrap();
+    });
+    port
+}
+
+#[test]
+fn a_companys_own_authority_can_be_trusted_and_others_are_not() {
+    let tree = tree();
+    let certs = Certs::make(tree.path());
+    let other = Tree::new("oauth-other-ca", &Account::for_servers());
+    let other = Certs::make(other.path());
+    let mut outcomes = [&certs, &other].map(|trusted| {
+        let table = format!(
+            "[oauth.google]\nclient_id = \"i\"\ntoken_url = \"https://localhost:{}/token\"\nca = \"{}\"\n",
+            encrypted(&certs),
+            trusted.ca.display()
+        );
+        Some(renew(&renewal(&tree, &table, now), Some("r")))
+    });
+    let granted = outcomes[0].take().unwrap().unwrap();
+    assert_eq!(granted.access.expose(), "encrypted");
+    let (why, _) = temporary(outcomes[1].take().unwrap());
+    assert!(
+        why.contains("TLS: ") && why.contains("certificate"),
+        "{why}"
+    );
+}
+
 #[test]
 fn a_bridge_with_credentials_of_its_own_needs_nobody() {
     let server = OAuthServer::start();
@@ -177,6 +232,8 @@ fn a_bridge_with_credentials_of_its_own_needs_nobody() {
     let asked = server.asked();
     assert_eq!(asked.last().unwrap().form["scope"], "mail");
 
+    assert!(!asked.last().unwrap().form.contains_key("basic"));
+
     // The secret is read anew each time.
     tree.write("secret", "a-wrong-one\n");
     let error = renew(&way, None).unwrap_err();
@@ -192,6 +249,22 @@ fn a_bridge_with_credentials_of_its_own_needs_nobody() {
         error.contains("[oauth.x]") && error.contains("cannot be read"),
         "{error}"
     );
+}
+
+#[test]
+fn a_clients_secret_goes_where_the_server_wants_it() {
+    let server = OAuthServer::start();
+    server.demand_basic();
+    let tree = tree();
+    let secret = tree.write("secret", CLIENT_SECRET);
+    let keys = format!(
+        "grant = \"client-credentials\"\nclient_secret_file = \"{}\"",
+        secret.display()
+    );
+    let way = renewal(&tree, &server.table("x", &keys), now);
+    assert!(renew(&way, None).is_ok());
+    let asked = server.asked();
+    assert_eq!(asked.last().unwrap().form["basic"], "yes");
 }
 
 #[test]
@@ -249,6 +322,18 @@ fn a_clock_that_is_wrong_stops_no_service_account() {
     AHEAD.store(0, Ordering::Relaxed);
     server.set_clock_ahead(7200);
     assert!(renew(&way, None).is_ok());
+    // It is tried once more only, and the operator hears whose clock it is.
+    server.fail(Failure::Error(
+        "invalid_grant",
+        "Check your iat and exp values",
+    ));
+    let before = server.grants(kind);
+    let (why, _) = temporary(renew(&way, None));
+    assert!(
+        why.contains("this machine's clock is 7") && why.contains("seconds behind"),
+        "{why}"
+    );
+    assert_eq!(server.grants(kind) - before, 2);
     // Where the clocks agree, they are not to blame.
     server.set_clock_ahead(0);
     let before = server.grants(kind);

@@ -7,7 +7,9 @@ use serde_json::Value;
 use crate::support::bridge::run;
 use crate::support::browser::{LoginCommand, consent, get};
 use crate::support::oauth_server::{CLIENT_SECRET, Failure, OAuthServer};
+use crate::support::office::Plan;
 use crate::support::process::eventually;
+use crate::support::token_office::TokenOffice;
 use crate::support::tree::{Account, Tree};
 
 const USER: &str = "sales@example.com";
@@ -263,4 +265,30 @@ fn the_status_is_a_table_for_people_and_json_for_programs() {
     assert!(lines.next().unwrap().contains("missing"), "{text}");
     assert!(!text.contains("info@example.com"), "{text}");
     assert!(!place.tree.join("state").join("token.key").exists());
+}
+
+#[test]
+fn check_connect_tries_the_tokens_and_says_who_has_to_log_in() {
+    let it = TokenOffice::with("xoauth2", Plan::default());
+    let (code, output, errors) = it.office.run(&["check", "--connect"]);
+    assert_eq!(code, Some(1), "{errors}");
+    assert!(
+        output.contains("The configuration is valid")
+            && output.contains("`popbridge oauth login info`"),
+        "{output}"
+    );
+    it.log_in();
+    it.office.deliver(1..=2);
+    let output = it.office.ok(&["check", "--connect"]);
+    assert!(output.contains("2 messages, UIDVALIDITY"), "{output}");
+    assert!(
+        !it.server
+            .secrets()
+            .iter()
+            .any(|secret| output.contains(secret))
+    );
+    it.server.expire_access();
+    let (code, output, _) = it.office.run(&["check", "--connect"]);
+    assert_eq!(code, Some(1), "{output}");
+    assert!(output.contains("the token was refused"), "{output}");
 }

@@ -10,6 +10,8 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::{Method, Request, Response, header};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use hyper::server::conn::http1;
 use hyper_util::rt::TokioIo;
 use serde_json::json;
@@ -123,6 +125,11 @@ impl OAuthServer {
     /// Discovery names another issuer from now on.
     pub fn pretend_another_issuer(&self) {
         self.state().wrong_issuer = true;
+    }
+
+    /// From now on discovery says that a client's secret belongs into the field `Authorization`.
+    pub fn demand_basic(&self) {
+        self.state().methods = &["client_secret_basic"];
     }
 
     /// This server's clock is so many seconds ahead of the machine's.
@@ -256,6 +263,18 @@ pub fn decoded(text: &str) -> String {
     String::from_utf8(bytes).expect("UTF-8")
 }
 
+/// Id and secret out of the field `Authorization` (RFC 6749, 2.3.1).
+fn basic(pair: &str) -> [(String, String); 3] {
+    let pair = STANDARD.decode(pair).expect("base64");
+    let pair = String::from_utf8(pair).expect("UTF-8");
+    let (id, secret) = pair.split_once(':').expect("id:secret");
+    [
+        ("client_id".to_owned(), decoded(id)),
+        ("client_secret".to_owned(), decoded(secret)),
+        ("basic".to_owned(), "yes".to_owned()),
+    ]
+}
+
 async fn answer(request: Request<Body>, port: u16, state: &Mutex<State>) -> Response<Body> {
     let (head, body) = request.into_parts();
     let body = axum::body::to_bytes(body, 1 << 20).await.expect("a body");
@@ -265,6 +284,9 @@ async fn answer(request: Request<Body>, port: u16, state: &Mutex<State>) -> Resp
     let bearer = head.headers.get(header::AUTHORIZATION);
     if let Some(token) = bearer.and_then(|value| value.to_str().ok()?.strip_prefix("Bearer ")) {
         form.insert("token".to_owned(), token.to_owned());
+    }
+    if let Some(pair) = bearer.and_then(|value| value.to_str().ok()?.strip_prefix("Basic ")) {
+        form.extend(basic(pair));
     }
     let path = head.uri.path().to_owned();
     let mut late = Duration::ZERO;
@@ -281,7 +303,7 @@ async fn answer(request: Request<Body>, port: u16, state: &Mutex<State>) -> Resp
                     late = delay;
                     state.token_response(&form)
                 }
-                Some(failure) => failed(failure),
+                Some(failure) => failed(failure, state.date()),
                 None => state.token_response(&form),
             },
             ("/authorize", Method::GET) => state.redirect(&form),
@@ -301,7 +323,7 @@ async fn answer(request: Request<Body>, port: u16, state: &Mutex<State>) -> Resp
                     "token_endpoint": format!("{here}/token"),
                     "device_authorization_endpoint": format!("{here}/device"),
                     "introspection_endpoint": format!("{here}/introspect"),
-                    "token_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post"],
+                    "token_endpoint_auth_methods_supported": state.methods,
                 });
                 as_json(200, &all, None)
             }

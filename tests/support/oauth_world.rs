@@ -77,6 +77,8 @@ pub(super) struct State {
     pub(super) wrong_state: bool,
     /// What discovery says instead of this server's address.
     pub(super) wrong_issuer: bool,
+    /// How clients may prove who they are, as discovery says it.
+    pub(super) methods: &'static [&'static str],
     pub(super) numbers: u64,
 }
 
@@ -97,6 +99,7 @@ impl State {
             deny: false,
             wrong_state: false,
             wrong_issuer: false,
+            methods: &["client_secret_basic", "client_secret_post"],
             numbers: 0,
         }
     }
@@ -247,8 +250,12 @@ impl State {
             CLIENT_ID => self.token(form),
             _ => refusal("invalid_client", "no such client"),
         };
-        let date = (self.ahead != 0).then(|| http_date(self.now()));
-        as_json(status, &answer, date)
+        as_json(status, &answer, self.date())
+    }
+
+    /// What the field `Date` says where it is not the machine's time.
+    pub(super) fn date(&self) -> Option<String> {
+        (self.ahead != 0).then(|| http_date(self.now()))
     }
 
     /// The user agrees, or not, at once.
@@ -314,11 +321,11 @@ pub(super) fn as_json(status: u16, answer: &Value, date: Option<String>) -> Resp
         .expect("a response")
 }
 
-pub(super) fn failed(failure: Failure) -> Response<Body> {
+pub(super) fn failed(failure: Failure, date: Option<String>) -> Response<Body> {
     match failure {
         Failure::Error(error, description) => {
             let (status, answer) = refusal(error, description);
-            as_json(status, &answer, None)
+            as_json(status, &answer, date)
         }
         Failure::Status(status, retry_after) => {
             let mut response = Response::builder().status(status);

@@ -1,0 +1,62 @@
+//! A token for an account, for `check --connect`: as the bridge would get it, and nothing is made for it.
+//!
+//! Must not know: what it is shown to.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::bridge::tokens::Tokens;
+use crate::config::{Access, Account, Config};
+use crate::metrics::Metrics;
+use crate::oauth::{Renew, Renewal};
+use crate::run::{keeper, oauth_client, open_store, token_owners};
+use crate::secret::Secret;
+use crate::store::Purpose;
+
+/// Where a person has to log in, the one that is kept, or one for what is kept.
+///
+/// # Errors
+/// A sentence for the operator; accounts with a password have no token.
+pub(super) async fn token(config: &Config, account: &Account) -> Result<Secret, String> {
+    let Access::OAuth { provider, user } = &account.access else {
+        return Err("it has a password".to_owned());
+    };
+    let oauth = config.oauth.iter().find(|oauth| oauth.name == *provider);
+    let oauth = oauth.ok_or_else(|| format!("there is no [oauth.{provider}]"))?;
+    let client = oauth_client(oauth).map_err(|error| error.to_string())?;
+    let renewal = Arc::new(Renewal::new(Arc::new(client), user.clone()));
+    if !renewal.needs_refresh_token() {
+        let renewed = renewal.renew(None).await;
+        return renewed
+            .map(|granted| granted.access)
+            .map_err(|error| error.to_string());
+    }
+    let missing = || {
+        format!(
+            "nobody has logged in for it yet: `popbridge oauth login {}`",
+            account.name
+        )
+    };
+    let database = config.state.url.to_string();
+    let file = database.strip_prefix("sqlite:");
+    // Whoever checks may be another user than the bridge, and would own what is made.
+    if file.is_some_and(|file| !Path::new(file).exists()) {
+        return Err(missing());
+    }
+    let mut owners = token_owners(config).into_iter();
+    let owner = owners.find(|owner| owner.account == account.name);
+    let owner = owner.ok_or_else(missing)?;
+    let store = open_store(config, Purpose::Command)
+        .await
+        .map_err(|error| error.to_string())?;
+    let tokens = Arc::new(Tokens::new(
+        owner,
+        renewal,
+        Arc::new(keeper(config, store.clone())),
+        format!("check:{}", std::process::id()),
+        Arc::new(Metrics::new()),
+    ));
+    let token = tokens.token().await;
+    store.close().await;
+    token.map_err(|trouble| trouble.to_string())
+}
