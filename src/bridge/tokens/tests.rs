@@ -1,5 +1,7 @@
 //! Tokens of one account with an authorization server that does what a test says, and a true store.
 
+mod trouble;
+
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::sync::watch;
@@ -9,8 +11,8 @@ use super::*;
 use crate::auth::{PasswordSource, TokenKey};
 use crate::oauth::{Granted, OAuthError, Renewed};
 use crate::secret::SecretFile;
+use crate::store::Store;
 use crate::store::tests::support::Place;
-use crate::store::{Store, TokenState};
 
 /// Gives tokens `access-1`, `access-2`... for an hour, and takes only the refresh token that it has given last.
 #[derive(Debug)]
@@ -310,153 +312,6 @@ async fn a_session_that_gives_up_does_not_cut_a_refresh_in_two() {
     scene.server.answers.send_replace(true);
     assert_eq!(one.access().await.unwrap(), "access-1");
     assert_eq!(scene.server.asked(), 1);
-}
-
-#[tokio::test]
-async fn a_refresh_ahead_of_time_that_fails_leaves_the_good_token() {
-    let (scene, one) = Scene::with_log_in(false).await;
-    one.access().await.unwrap();
-    scene.server.fails(temporary(None));
-    scene.later(HOUR - 300, &[&one]).await;
-    let watched = Watched::new(vec![Arc::clone(&one.tokens)]);
-    for asked in 1..=2 {
-        watched.look();
-        while scene.server.asked() < asked || one.kept().await.attempts < asked as i64 {
-            tokio::task::yield_now().await;
-        }
-        assert_eq!(one.access().await.unwrap(), "access-0");
-        // Not before its time.
-        watched.look();
-        one.tokens.fly(Want::Ahead).await.unwrap();
-        assert_eq!(scene.server.asked(), asked);
-        scene.later(11, &[&one]).await;
-    }
-    assert_eq!(one.kept().await.state, TokenState::Failing);
-    // When it has ended there is none.
-    scene.later(300, &[&one]).await;
-    assert!(later(one.access().await));
-    scene.server.recovers();
-    scene.later(HOUR, &[&one]).await;
-    assert_eq!(one.access().await.unwrap(), "access-1");
-    assert_eq!(one.kept().await.attempts, 0);
-}
-
-#[tokio::test]
-async fn an_authorization_server_in_trouble_is_asked_ever_less_often() {
-    let (scene, one) = Scene::with_log_in(false).await;
-    scene.server.fails(temporary(None));
-    scene.later(HOUR, &[&one]).await;
-    for (at, pause) in [5, 10, 20, 40, 80, 160, 320, 600, 600]
-        .into_iter()
-        .enumerate()
-    {
-        for _ in 0..3 {
-            assert!(later(one.access().await));
-            one.tokens.memory().told = None;
-        }
-        assert_eq!(scene.server.asked(), at + 1);
-        let retry_in = one.kept().await.retry_in;
-        assert!((pause - 3..=pause).contains(&retry_in), "{retry_in}");
-        scene.later(pause, &[&one]).await;
-    }
-}
-
-#[tokio::test]
-async fn an_authorization_server_that_says_when_is_not_asked_before() {
-    let (scene, one) = Scene::with_log_in(false).await;
-    scene.server.fails(temporary(Some(120)));
-    scene.later(HOUR, &[&one]).await;
-    assert!(later(one.access().await));
-    scene.later(100, &[&one]).await;
-    assert!(later(one.access().await));
-    assert_eq!(scene.server.asked(), 1);
-    scene.server.recovers();
-    scene.later(20, &[&one]).await;
-    assert_eq!(one.access().await.unwrap(), "access-1");
-}
-
-#[tokio::test]
-async fn a_revoked_grant_is_asked_about_once_and_a_log_in_ends_it() {
-    let (scene, one) = Scene::with_log_in(false).await;
-    let revocation = OAuthError::Revoked("invalid_grant".to_owned());
-    scene.server.fails(revocation);
-    scene.later(HOUR, &[&one]).await;
-    for _ in 0..5 {
-        assert!(revoked(one.access().await));
-        scene.later(HOUR, &[&one]).await;
-    }
-    assert_eq!(scene.server.asked(), 1);
-    let rendered = one.metrics.render();
-    for line in [
-        "popbridge_token_revoked{account=\"info\"} 1",
-        "popbridge_token_refreshes_total{account=\"info\",outcome=\"revoked\"} 1",
-    ] {
-        assert!(rendered.contains(line), "{rendered}");
-    }
-    let standing = one.tokens.keeper.standings(&[owner()]).await.unwrap();
-    let trouble = standing[0].trouble.as_ref().unwrap().to_string();
-    assert!(trouble.contains("popbridge oauth login info"), "{trouble}");
-    scene.server.recovers();
-    one.log_in(&scene.server).await;
-    assert_eq!(one.access().await.unwrap(), "access-0");
-    let rendered = one.metrics.render();
-    assert!(rendered.contains("popbridge_token_revoked{account=\"info\"} 0"));
-}
-
-#[tokio::test]
-async fn what_the_upstream_refuses_is_refreshed_once_a_minute() {
-    let (scene, one) = Scene::with_log_in(false).await;
-    let first = one.tokens.access().await.unwrap();
-    // All sessions are refused.
-    let both = tokio::join!(
-        one.tokens.instead(first.version),
-        one.tokens.instead(first.version)
-    );
-    let second = both.0.unwrap().unwrap();
-    assert_eq!(second.token.expose(), "access-1");
-    assert_eq!(both.1.unwrap().unwrap().version, second.version);
-    assert_eq!(one.access().await.unwrap(), "access-1");
-    // One that comes late takes what is there.
-    let late = one.tokens.instead(first.version).await.unwrap().unwrap();
-    assert_eq!(late.version, second.version);
-    assert!(one.tokens.instead(second.version).await.unwrap().is_none());
-    assert_eq!(scene.server.asked(), 1);
-    scene.later(61, &[&one]).await;
-    let third = one.tokens.instead(second.version).await.unwrap().unwrap();
-    assert_eq!(third.token.expose(), "access-2");
-    assert_eq!(scene.server.asked(), 2);
-}
-
-#[tokio::test]
-async fn what_the_upstream_refuses_and_cannot_be_refreshed_is_not_shown_again() {
-    let (scene, one) = Scene::with_log_in(false).await;
-    let first = one.tokens.access().await.unwrap();
-    scene.server.fails(OAuthError::Revoked("gone".to_owned()));
-    let instead = one.tokens.instead(first.version).await;
-    assert!(revoked(told(instead.map(Option::unwrap))));
-    scene.later(90, &[&one]).await;
-    assert!(revoked(one.access().await), "although its time is not over");
-}
-
-#[tokio::test]
-async fn what_is_wrong_in_the_configuration_is_seldom_asked_about_but_after_a_restart() {
-    let (scene, one) = Scene::with_log_in(false).await;
-    scene
-        .server
-        .fails(OAuthError::Misconfigured("invalid_client".to_owned()));
-    scene.later(HOUR, &[&one]).await;
-    for _ in 0..3 {
-        let trouble = one.access().await.unwrap_err();
-        assert_eq!(
-            trouble,
-            TokenTrouble::Misconfigured("invalid_client".to_owned())
-        );
-        scene.later(80, &[&one]).await;
-    }
-    assert_eq!(scene.server.asked(), 1);
-    let again = scene.instance_for(owner(), "again", one.store.clone());
-    scene.server.recovers();
-    assert_eq!(again.access().await.unwrap(), "access-1");
 }
 
 #[tokio::test]
