@@ -12,8 +12,6 @@ use crate::support::tree::{Account, Tree};
 /// A bridge whose state is in this folder.
 fn keeping_state(peer: &RunningPeer, state: &Tree, keys: &str) -> Bridge {
     let (start, url) = (in_a_hurry(&peer.certs), peer.plain_url());
-    // Connections are kept from one session to the next.
-    let start = start.replace("upstream_idle = \"0s\"\n", "");
     let config = format!("{start}[upstream.x]\nurl = \"{url}\"\n{keys}\n");
     Options::config(&config).state(&state.join("state")).start()
 }
@@ -38,6 +36,10 @@ fn a_mailbox_that_gets_gmails_profile_later_on_keeps_the_ids_that_clients_know()
     assert!(bridge.stop().success());
     let bridge = keeping_state(&peer, &state, "provider = \"gmail\"");
     assert_eq!(ids(&bridge), before);
+    // The peer tells nobody of arrivals who has the folder open.
+    eventually("the connection is closed", || {
+        bridge.metric("popbridge_upstream_connections", &[]) == 0.0
+    });
     deliver(3);
     let after = ids(&bridge);
     assert_eq!(after[..2], before);
@@ -56,8 +58,11 @@ fn a_mailbox_that_is_new_has_the_ids_of_its_provider() {
 #[test]
 fn a_connection_that_is_as_old_as_the_upstream_lets_it_be_is_not_used_again() {
     let peer = Peer::with_mail(1).start();
-    let state = Tree::new("state", &Account::for_servers());
-    let bridge = keeping_state(&peer, &state, "session_life = \"1s\"");
+    // Connections are kept from one session to the next.
+    let start = in_a_hurry(&peer.certs).replace("upstream_idle = \"0s\"\n", "");
+    let (url, life) = (peer.plain_url(), "session_life = \"1s\"");
+    let bridge =
+        Options::config(&format!("{start}[upstream.x]\nurl = \"{url}\"\n{life}\n")).start();
     eventually("a new connection", || {
         ids(&bridge);
         peer.connections() > 1

@@ -87,7 +87,8 @@ fn log_in(conn: &mut Conn, worlds: &Worlds) -> Option<Visit> {
     };
     match trouble {
         Some(Trouble::No) => {
-            conn.tagged(&cmd, "NO [UNAVAILABLE] later");
+            // UNAVAILABLE here would have the bridge leave the upstream alone, for seconds of no model's clock (see `backoff`).
+            conn.tagged(&cmd, "NO [INUSE] later");
             return None;
         }
         Some(_) => {
