@@ -87,14 +87,15 @@ pub fn reconcile(known: Option<&Register>, fresh: &Index, at: &Circumstances<'_>
     let by_uid = folder.by_uid();
     let regenerated = by_uid.is_none();
     let mut origins = by_uid.unwrap_or_else(|| vec![Origin::New; fresh.messages.len()]);
-    folder.match_msgids(&mut origins);
+    folder.match_msgids(&mut origins, regenerated);
     folder.follow_links(&mut origins);
-    folder.match_email_ids(&mut origins);
+    folder.match_email_ids(&mut origins, regenerated);
     if regenerated {
         folder.match_traits(&mut origins, |_, _| true);
     } else if folder.has_old_uids(&origins) || folder.has_other_lives(&origins) {
         folder.match_traits(&mut origins, |position, origin| {
-            folder.has_old_uid(position, origin) || folder.is_of_another_life(origin)
+            folder.has_old_uid(position, origin)
+                || folder.is_of_another_life(origin) && !folder.was_put_back(position, origin)
         });
     }
     if at.headers.is_none() {
@@ -240,6 +241,17 @@ impl Folder<'_> {
         let is_old =
             |gone: &Gone| gone.uid_validity == self.fresh.uid_validity && new.contains(&gone.uid);
         !new.is_empty() && self.kept().any(|(_, gone)| is_old(gone))
+    }
+
+    /// Whether a message that the bridge itself has disposed of is there again by somebody's doing, as long as UIDs mean what they meant: it
+    /// has another UID. Whoever takes it out of the trash wants it to be read again, so that it is a new message. With its old number it
+    /// would be hidden, and go to the trash each time.
+    fn was_put_back(&self, position: usize, origin: Origin) -> bool {
+        let Origin::Gone(at) = origin else {
+            return false;
+        };
+        let disposed = self.known.gone.get(at).is_some_and(|gone| gone.disposed);
+        disposed && !self.has_old_uid(position, origin)
     }
 
     /// Whether a known message went when UIDVALIDITY changed: a folder that is rebuilt may be empty at first and fill again, piece by piece.

@@ -175,11 +175,21 @@ fn what_goes_to_the_trash_from_two_folders_is_there_and_in_no_other() {
 
 #[test]
 fn what_was_disposed_of_and_is_put_into_another_folder_by_somebody_is_a_new_message() {
+    is_new_when_it_is_put_into(SPAM, [4, 5, 2]);
+}
+
+#[test]
+fn what_was_disposed_of_and_is_put_back_where_it_was_by_somebody_is_a_new_message() {
+    is_new_when_it_is_put_into(INBOX, [1, 3, 2]);
+}
+
+/// Message 2 is disposed of in INBOX, and somebody takes it out of the trash: then these are in the folder.
+fn is_new_when_it_is_put_into(folder: &str, there: [usize; 3]) {
     let gmail = Gmail::start("on_delete = \"dispose\"\ndispose = \"trash\"");
     let before = gmail.list();
     delete(&gmail, 2);
     eventually("it goes", || gmail.numbers_in(TRASH) == [2]);
-    gmail.relabel(TRASH, 1, SPAM);
+    gmail.relabel(TRASH, 1, folder);
     let after = gmail.list();
     assert_eq!(numbers(&after), [1, 2, 3, 4, 5]);
     let uidl = |list: &[(usize, String)]| list.iter().find(|(n, _)| *n == 2).unwrap().1.clone();
@@ -187,5 +197,5 @@ fn what_was_disposed_of_and_is_put_into_another_folder_by_somebody_is_a_new_mess
     // It is not taken away once more because it was deleted once.
     let (code, said) = gmail.office.sweep();
     assert_eq!((code, said.as_str()), (Some(0), "info: 0 disposed of\n"));
-    assert_eq!(gmail.numbers_in(SPAM), [4, 5, 2]);
+    assert_eq!(gmail.numbers_in(folder), there);
 }

@@ -2,9 +2,14 @@
 
 use crate::many::{before, bridged, log_in, quit};
 use crate::support::bridge::Bridge;
+use crate::support::fake_folders::Folders;
 use crate::support::fake_mailbox::Mailbox;
 use crate::support::imap_peer::{Flow, Peer};
+use crate::support::mail::{ordinary, repaired};
+use crate::support::office::{listed, position};
+use crate::support::peer_office::{PeerOffice, uidls};
 use crate::support::pop3::Pop3;
+use crate::support::process::eventually;
 
 /// Three messages of one date and one size, with one header.
 fn alike() -> Peer {
@@ -53,6 +58,39 @@ fn messages_that_are_alike_keep_their_unique_ids_by_emailid_when_uids_change() {
         let same = first.iter().filter(|one| second.contains(one)).count();
         assert_eq!((second.len(), same), (3, kept), "{first:?} {second:?}");
     }
+}
+
+#[test]
+fn what_goes_to_the_trash_and_is_put_back_by_somebody_is_a_new_message_whatever_its_emailid() {
+    let folders = Folders::new(&[("INBOX", ""), ("Trash", "\\Trash")]);
+    for n in 1..=2 {
+        folders.of("INBOX").add(&repaired(&ordinary(n).raw));
+    }
+    folders.of("INBOX").lock().email_ids = true;
+    let capability = "IMAP4rev1 AUTH=PLAIN UIDPLUS MOVE SPECIAL-USE OBJECTID";
+    let peer = folders.peer().capability(capability).start();
+    let office = PeerOffice::start(&peer, "on_delete = \"dispose\"\ndispose = \"trash\"");
+    office.add("desk1", &[]);
+    let mut before = Vec::new();
+    for _ in 0..2 {
+        let mut pop3 = office.client("desk1");
+        let mut numbers = listed(&mut pop3);
+        numbers.sort_unstable();
+        assert_eq!(numbers, [1, 2]);
+        let now = uidls(&mut pop3);
+        assert_ne!(now, before);
+        before = now;
+        let at = position(&mut pop3, 1);
+        pop3.ok(&format!("DELE {at}"));
+        pop3.quit();
+        let trash = folders.of("Trash");
+        eventually("it goes", || trash.uids().len() == 1);
+        let uid = trash.uids()[0];
+        folders.put("INBOX", folders.take("Trash", uid));
+    }
+    let mut pop3 = office.client("desk1");
+    assert_eq!(listed(&mut pop3).len(), 2);
+    pop3.quit();
 }
 
 #[test]

@@ -50,8 +50,10 @@ impl Pairing {
 }
 
 impl Folder<'_> {
-    /// By X-GM-MSGID: the same number is the same message, also one that was moved away and back.
-    pub(super) fn match_msgids(&self, origins: &mut [Origin]) {
+    /// By X-GM-MSGID: the same number is the same message, also one that was moved away and back, but not one that was [put back].
+    ///
+    /// [put back]: Self::was_put_back
+    pub(super) fn match_msgids(&self, origins: &mut [Origin], regenerated: bool) {
         let mut pairings: HashMap<u64, Pairing> = HashMap::new();
         for (position, origin) in origins.iter().enumerate() {
             if let Some(id) = self.msgid(position).filter(|_| *origin == Origin::New) {
@@ -64,7 +66,11 @@ impl Folder<'_> {
         let mut claimed = self.claimed(origins);
         self.each_known(|origin, traits| {
             let pairing = traits.gm_msgid.and_then(|id| pairings.get_mut(&id));
-            if let Some(pairing) = pairing.filter(|_| !claimed.has(origin)) {
+            let is_free = |pairing: &&mut Pairing| {
+                !claimed.has(origin)
+                    && (regenerated || !self.was_put_back(pairing.position, origin))
+            };
+            if let Some(pairing) = pairing.filter(is_free) {
                 pairing.add_known(origin);
             }
         });
@@ -75,7 +81,7 @@ impl Folder<'_> {
 
     /// By EMAILID (RFC 8474) and INTERNALDATE: what was moved away and back, or has a new UID. EMAILID alone is not enough: copies have
     /// the same one, and a server may give it to all mail with the same octets, whenever it came.
-    pub(super) fn match_email_ids(&self, origins: &mut [Origin]) {
+    pub(super) fn match_email_ids(&self, origins: &mut [Origin], regenerated: bool) {
         let key = |traits: &Traits| Some((traits.email_id?, traits.date));
         let mut pairings: HashMap<_, Pairing> = HashMap::new();
         for (position, origin) in origins.iter().enumerate() {
@@ -90,7 +96,11 @@ impl Folder<'_> {
         let mut claimed = self.claimed(origins);
         self.each_known(|origin, traits| {
             let pairing = key(&traits).and_then(|key| pairings.get_mut(&key));
-            if let Some(pairing) = pairing.filter(|_| !claimed.has(origin)) {
+            let is_free = |pairing: &&mut Pairing| {
+                !claimed.has(origin)
+                    && (regenerated || !self.was_put_back(pairing.position, origin))
+            };
+            if let Some(pairing) = pairing.filter(is_free) {
                 pairing.add_known(origin);
             }
         });

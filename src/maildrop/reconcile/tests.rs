@@ -110,6 +110,14 @@ impl Story {
         }
     }
 
+    /// The bridge takes the message with this UID out of the folder.
+    fn dispose_of(&mut self, number: u32) {
+        let register = self.register();
+        let at = register.position_of_uid(uid(number)).unwrap();
+        let taken = [register.entries[at].seq].into_iter().collect();
+        self.register = Some(register.without(&taken, self.now));
+    }
+
     fn register(&self) -> &Register {
         self.register.as_ref().unwrap()
     }

@@ -57,3 +57,47 @@ fn another_emailid_or_none_is_no_reason_to_doubt() {
     story.list(&fresh(8, &[0xC, 0xD]));
     story.check(&[(1, 1, "7-1"), (2, 2, "7-2")]);
 }
+
+#[test]
+fn what_the_bridge_has_disposed_of_and_somebody_puts_back_is_a_new_message() {
+    let id = |ids: &[u64], index: Index, gmail: bool| match gmail {
+        true => Index {
+            gm_msgids: Some(ids.to_vec()),
+            ..index
+        },
+        false => with_email_ids(index, ids),
+    };
+    for gmail in [false, true] {
+        let mut story = Story::new();
+        let rows = [(1, 10, 1), (2, 20, 1)];
+        story.list(&id(&[0xA, 0xB], index(7, 3, &rows), gmail));
+        story.dispose_of(1);
+        // Out of the trash, and again.
+        story.list(&id(&[0xB, 0xA], index(7, 4, &[(2, 20, 1), (3, 10, 1)]), gmail));
+        story.check(&[(2, 2, "7-2"), (3, 3, "7-3")]);
+        story.dispose_of(3);
+        story.list(&id(&[0xB, 0xA], index(7, 5, &[(2, 20, 1), (4, 10, 1)]), gmail));
+        story.check(&[(2, 2, "7-2"), (4, 4, "7-4")]);
+        // A phone that moves it away and back makes nothing new of it, whatever was disposed of before.
+        story.list(&id(&[0xB], index(7, 5, &[(2, 20, 1)]), gmail));
+        story.list(&id(&[0xB, 0xA], index(7, 6, &[(2, 20, 1), (5, 10, 1)]), gmail));
+        story.check(&[(2, 2, "7-2"), (5, 4, "7-4")]);
+        // A folder that blinks brings back what was disposed of under its UID: that is the same.
+        story.dispose_of(5);
+        story.list(&id(&[0xB, 0xA], index(7, 6, &[(2, 20, 1), (5, 10, 1)]), gmail));
+        story.check(&[(2, 2, "7-2"), (5, 4, "7-4")]);
+    }
+}
+
+#[test]
+fn what_was_disposed_of_under_another_uidvalidity_and_is_put_back_is_new() {
+    let mut story = Story::of(7, 3, &[(1, 10, 1), (2, 20, 2)]);
+    story.dispose_of(1);
+    // What comes with the change itself is what it was: the folder is rebuilt, perhaps from a copy that still has it.
+    story.list(&index(8, 3, &[(1, 20, 2), (2, 10, 1)]));
+    story.check(&[(1, 2, "7-2"), (2, 1, "7-1")]);
+    story.dispose_of(2);
+    story.list(&index(9, 2, &[(1, 20, 2)]));
+    story.list(&index(9, 3, &[(1, 20, 2), (2, 10, 1)]));
+    story.check(&[(1, 2, "7-2"), (2, 3, "9-2")]);
+}
