@@ -173,7 +173,7 @@ impl View<'_> {
         selected: &Selected,
     ) -> Result<Result<Index, &'static str>, Error> {
         let mut table = Table::of(known, self.asked);
-        let mut in_place = true;
+        let (mut in_place, mut came) = (true, false);
         for _ in 0..ROUNDS {
             let before = self.exists;
             if before == 0 {
@@ -201,8 +201,11 @@ impl View<'_> {
                     let at = table.position(row.message.uid);
                     row.position.is_none_or(|told| at == Some(told as usize))
                 });
-            // What arrived behind the rows is told by the next round; what is missing otherwise is not.
-            if told.went > 0 || self.exists <= before || self.exists as usize <= table.len() {
+            // What arrived behind the rows is told by the next round; what is missing otherwise is not. Without positions one that came
+            // makes up for one that went before, so that the count says nothing until none comes any more.
+            let is_told = self.exists as usize <= table.len() && !self.connection.is_uidonly();
+            came = self.exists > before;
+            if told.went > 0 || !came || is_told {
                 break;
             }
         }
@@ -213,7 +216,7 @@ impl View<'_> {
                 .is_some_and(|next| next <= last.get().saturating_add(1))
         };
         if self.connection.is_uidonly() {
-            in_place &= table.last_uid().is_some_and(is_last);
+            in_place &= !came && table.last_uid().is_some_and(is_last);
         }
         let exists = self.exists as usize;
         if exists == table.len() && in_place {

@@ -167,6 +167,31 @@ async fn what_vanishes_during_a_list_without_positions_is_not_in_it() {
 }
 
 #[tokio::test]
+async fn without_positions_one_that_comes_during_the_list_does_not_hide_that_another_went_before() {
+    // 1 went before the folder was opened, 9 came; 10 comes behind the rows.
+    let (whole, news) = (examined(2, 10), by_uid(&[2, 9]) + "* 3 EXISTS\n" + DONE);
+    let (more, uids) = (
+        by_uid(&[9, 10]) + DONE,
+        "* 2 UIDFETCH (UID 2)\n* 9 UIDFETCH (UID 9)\n* 10 UIDFETCH (UID 10)\n{tag} OK done\n",
+    );
+    let answers = [ENABLED, &whole, &news, &more, uids];
+    let (index, how, _) = refreshed(UIDONLY, &answers, known([1, 2], 9, None)).await;
+    assert_eq!((how, listed_uids(&index)), (Listed::Delta, vec![2, 9, 10]));
+    // Where messages come all the time, the UIDs tell.
+    let mut answers = vec![ENABLED.to_owned(), whole];
+    for n in 0..5 {
+        let rows = by_uid(&[if n == 0 { 2 } else { 8 + n }, 9 + n]);
+        answers.push(format!("{rows}* {} EXISTS\n{DONE}", n + 3));
+    }
+    let uids = (10..=14).map(|uid| format!("* {uid} UIDFETCH (UID {uid})\n"));
+    answers.push("* 2 UIDFETCH (UID 2)\n* 9 UIDFETCH (UID 9)\n".to_owned() + &uids.collect::<String>() + DONE);
+    answers.push(by_uid(&[2, 9, 10, 11, 12, 13, 14]) + DONE);
+    let answers: Vec<&str> = answers.iter().map(String::as_str).collect();
+    let (index, ..) = refreshed(UIDONLY, &answers, known([1, 2], 9, None)).await;
+    assert_eq!(listed_uids(&index), [2, 9, 10, 11, 12, 13, 14]);
+}
+
+#[tokio::test]
 async fn a_list_that_the_upstream_cuts_at_its_limit_is_gone_on_with() {
     let whole = examined(5, 10);
     let portions = [
