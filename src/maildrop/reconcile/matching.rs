@@ -4,7 +4,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::{Claimed, Folder, Origin, Traits};
+use super::{Claimed, Folder, Origin, Traits, differ};
 use crate::maildrop::Uid;
 
 /// How many there are on either side, and the last one of each.
@@ -131,16 +131,33 @@ impl Folder<'_> {
             }
         });
         let mut claimed = self.claimed(origins);
+        let ids_tell = self.email_ids_tell();
         for pairing in pairs.values().chain(triples.values()) {
             let agrees = pairing.only().is_some_and(|(position, origin)| {
-                let known = self.known_traits(origin);
-                may(position, origin)
-                    && known.is_some_and(|known| !known.contradict(&self.traits(position)))
+                let (known, fresh) = (self.known_traits(origin), self.traits(position));
+                let agrees = |known: Traits| {
+                    !known.contradict(&fresh) && !(ids_tell && differ(known.email_id, fresh.email_id))
+                };
+                may(position, origin) && known.is_some_and(agrees)
             });
             if agrees {
                 claim(pairing, origins, &mut claimed);
             }
         }
+    }
+
+    /// Whether EMAILIDs are still given out by who gave out those that are known: one of them is there. Then another one is another message;
+    /// a server that has taken over the mail gives new ones to all.
+    fn email_ids_tell(&self) -> bool {
+        let Some(ids) = &self.fresh.email_ids else {
+            return false;
+        };
+        let fresh: HashSet<u64> = ids.iter().copied().filter(|id| *id != 0).collect();
+        let mut found = false;
+        self.each_known(|_, traits| {
+            found |= traits.email_id.is_some_and(|id| fresh.contains(&id));
+        });
+        found
     }
 
     /// The messages whose headers would tell them from others, now or after the next change of UIDs: new ones that have date and size in

@@ -59,6 +59,29 @@ fn another_emailid_or_none_is_no_reason_to_doubt() {
 }
 
 #[test]
+fn another_emailid_is_another_message_where_the_known_ones_are_still_in_use() {
+    // A scanner's messages have one size, and came within one second.
+    let mut story = Story::new();
+    let rows = [(1, 10, 1), (2, 20, 2)];
+    story.list(&with_email_ids(index(7, 3, &rows), &[0xA, 0xC]));
+    let rows = [(1, 10, 1), (2, 20, 2)];
+    story.list(&with_email_ids(index(8, 3, &rows), &[0xB, 0xC]));
+    story.check(&[(1, 3, "8-1"), (2, 2, "7-2")]);
+    // So it is when the folder was empty in between, and where the known one is among those that are gone.
+    story.list(&with_email_ids(index(9, 1, &[]), &[]));
+    story.list(&with_email_ids(index(9, 4, &[(3, 10, 1)]), &[0xD]));
+    story.list(&with_email_ids(index(9, 5, &[(3, 10, 1), (4, 20, 2)]), &[0xD, 0xC]));
+    assert_eq!(story.shown().last().unwrap(), &(4, 2, "7-2".to_owned()));
+    // Headers that are alike do not outweigh it.
+    let mut story = Story::new();
+    story.headers.extend([(uid(1), 111), (uid(2), 222)]);
+    let rows = [(1, 10, 1), (2, 10, 1), (3, 30, 3)];
+    story.list(&with_email_ids(index(7, 4, &rows), &[0xA, 0xB, 0xC]));
+    story.list(&with_email_ids(index(8, 4, &rows), &[0xE, 0xF, 0xC]));
+    story.check(&[(1, 4, "8-1"), (2, 5, "8-2"), (3, 3, "7-3")]);
+}
+
+#[test]
 fn what_the_bridge_has_disposed_of_and_somebody_puts_back_is_a_new_message() {
     let id = |ids: &[u64], index: Index, gmail: bool| match gmail {
         true => Index {
