@@ -12,6 +12,7 @@ use super::error::Error;
 use super::flags::is_keyword;
 use super::identity::Identity;
 use super::reply::{Condition, Reply};
+use super::set::uid_sets;
 use crate::maildrop::{Uid, UidValidity};
 use crate::policy::{Action, Archive, DisposeRule, Trash};
 
@@ -100,7 +101,7 @@ impl Target {
     }
 }
 
-/// What has become of messages, batch by batch: true also where a later batch failed. Ascending UIDs.
+/// What has become of messages, command by command: true also where a later one failed. Ascending UIDs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Acted {
     /// The upstream has confirmed every step.
@@ -120,7 +121,7 @@ impl Connection {
     ///
     /// # Errors
     /// Before anything is touched: [`Error::Inconsistent`] where the folder is another one by now, [`Error::Refused`] with NOPERM where
-    /// it can only be read, [`Error::FlagNotKept`], [`Error::SameFolder`]. What any command can give, also behind batches that were done.
+    /// it can only be read, [`Error::FlagNotKept`], [`Error::SameFolder`]. What any command can give, also behind others that were done.
     pub async fn act(
         &mut self,
         folder: &str,
@@ -149,14 +150,16 @@ impl Connection {
                     None => acted.absent.push(target.uid),
                 }
             }
-            let sets = match plan {
-                Removal::CopyExpunge(_) => self.sets_to_copy(&meant),
-                _ => self.sets(&meant),
+            let most = match plan {
+                Removal::CopyExpunge(_) => self.most_to_copy(),
+                _ => self.most_at_once(),
             };
-            for set in sets {
-                self.act_on(&set, plan).await?;
+            for part in meant.chunks(most) {
+                for set in uid_sets(part) {
+                    self.act_on(&set, plan).await?;
+                }
+                acted.done.extend_from_slice(part);
             }
-            acted.done.append(&mut meant);
         }
         Ok(())
     }

@@ -119,13 +119,23 @@ impl Connection {
 
     /// Sets of these UIDs, which ascend: each fits into one command, and none names more messages than the upstream takes at a time.
     pub(in super::super) fn sets(&self, uids: &[Uid]) -> Vec<String> {
-        in_sets(uids, limit(&self.capabilities, "MESSAGELIMIT="))
+        in_sets(uids, self.most_at_once())
     }
 
     /// The same for COPY, which may have a limit of its own.
     pub(in super::super) fn sets_to_copy(&self, uids: &[Uid]) -> Vec<String> {
-        let all = limit(&self.capabilities, "MESSAGELIMIT=");
-        in_sets(uids, all.min(limit(&self.capabilities, "SAVELIMIT=")))
+        in_sets(uids, self.most_to_copy())
+    }
+
+    /// So many messages a command may name: never 0.
+    pub(in super::super) fn most_at_once(&self) -> usize {
+        limit(&self.capabilities, "MESSAGELIMIT=")
+    }
+
+    /// The same for COPY.
+    pub(in super::super) fn most_to_copy(&self) -> usize {
+        let most = limit(&self.capabilities, "SAVELIMIT=");
+        most.min(self.most_at_once())
     }
 }
 

@@ -34,7 +34,16 @@ async fn acted(
     targets: &[Target],
     plan: &Removal,
 ) -> (Result<(), Error>, Acted, Heard) {
-    let (mut connection, heard) = upstream("UIDPLUS MOVE", answers).await;
+    acted_within("UIDPLUS MOVE", answers, targets, plan).await
+}
+
+async fn acted_within(
+    capabilities: &str,
+    answers: &[&str],
+    targets: &[Target],
+    plan: &Removal,
+) -> (Result<(), Error>, Acted, Heard) {
+    let (mut connection, heard) = upstream(capabilities, answers).await;
     let mut acted = Acted::default();
     let generation = UidValidity::new(7).unwrap();
     let outcome = connection
@@ -124,6 +133,24 @@ async fn what_was_done_before_a_batch_failed_is_told() {
         moves,
         ["UID MOVE 1:600 \"Trash\"", "UID MOVE 601 \"Trash\""]
     );
+}
+
+#[tokio::test]
+async fn what_was_done_before_a_command_of_the_same_batch_failed_is_told() {
+    let [first, second, third] = [1, 2, 3].map(|uid| row(uid, uid, uid * 10) + OK);
+    let failed = "{tag} NO [INUSE] later\n";
+    let answers = [SELECTED, &first, &second, &third, OK, OK, failed];
+    let targets = [1, 2, 3].map(target);
+    for (plan, done) in [
+        (Removal::UidExpunge, &[1][..]),
+        (Removal::Move("Trash".to_owned()), &[1, 2]),
+    ] {
+        let capabilities = "UIDPLUS MOVE MESSAGELIMIT=1";
+        let told = acted_within(capabilities, &answers, &targets, &plan).await;
+        let (outcome, acted, _) = told;
+        assert!(matches!(outcome, Err(Error::Refused { .. })), "{plan}");
+        assert_eq!(acted.done, uids(done), "{plan}");
+    }
 }
 
 #[test]
