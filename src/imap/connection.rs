@@ -199,7 +199,8 @@ impl Connection {
         self.finish(&pending, on).await
     }
 
-    /// The same, but a command that was stopped by the upstream's limit (RFC 9738) is answered as well: [`cut_at`] tells where.
+    /// The same, but an OK to a command that was stopped by the upstream's limit (RFC 9738) is an answer as well: [`cut_at`] tells where. NO
+    /// means that nothing of it was done, whatever else it says.
     pub(super) async fn command_in_part(
         &mut self,
         name: &'static str,
@@ -209,7 +210,7 @@ impl Connection {
         let pending = self.begin(name, text).await?;
         let reply = self.finish_any(&pending, on).await?;
         match cut_at(&reply) {
-            Some(Some(_)) => Ok(reply),
+            Some(Some(_)) if reply.is_ok() => Ok(reply),
             _ => demanded(&pending, reply),
         }
     }

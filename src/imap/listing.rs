@@ -286,6 +286,9 @@ impl View<'_> {
             if told.went > 0 || self.exists as usize != table.len() {
                 return Ok(Err("messages came or went while it was made"));
             }
+            if !told.rows.iter().any(|row| row.message.uid == uid) {
+                return Ok(Err("the last known message that is left was not told"));
+            }
             for row in &told.rows {
                 if table.put(row.message, row.ids) == Put::Changed {
                     return Ok(Err("a known UID has another date, size or X-GM-MSGID"));
