@@ -148,9 +148,9 @@ pub(super) async fn open(
         password,
     } = entrance;
     // Before a secret is read for it.
-    upstream.backoff.may_ask(login)?;
+    upstream.backoff.may_open(login)?;
     let observer = observer.unwrap_or_else(|| Arc::clone(&upstream.endpoint.observer));
-    let noted = Noting::new(observer, &upstream.backoff, login);
+    let noted = Noting::new(observer, &upstream.backoff, login, password.is_configured());
     let endpoint = &upstream.endpoint.observed_by(Arc::new(noted));
     let mut connection = match password {
         Password::Presented(proof) => open_with(endpoint, login, proof.clone(), false).await?,

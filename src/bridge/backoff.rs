@@ -1,6 +1,6 @@
 //! Leaving an upstream alone that asks for it: one account of it, or all of it where it turns everybody away.
 //!
-//! While that lasts no connection is opened and no kept one is used; what is under way goes on. Whoever comes is told at once.
+//! While that lasts no connection is opened, and where it is asked too much no kept one is used either; what is under way goes on.
 //! Must not know: sessions, what is asked.
 
 mod noting;
@@ -36,10 +36,21 @@ pub(super) struct Backoff {
     is_busy: AtomicBool,
 }
 
+/// What it is that is not done meanwhile.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Reach {
+    /// Connections are not opened; those that are there are used.
+    LogIns,
+    /// Nothing is asked.
+    All,
+}
+
+/// The account by its normalized log-in; none: the upstream as a whole.
+type Key = (Reach, Option<String>);
+
 #[derive(Default)]
 struct Paces {
-    /// By normalized log-in; none: the upstream as a whole.
-    of: HashMap<Option<String>, Held>,
+    of: HashMap<Key, Held>,
     /// Accounts whose log-ins were put off since one went well.
     struck: BTreeSet<String>,
 }
@@ -60,28 +71,37 @@ impl Backoff {
         })
     }
 
-    /// Whether the upstream may be asked for this account now.
+    /// Whether the upstream may be asked for this account now, on a connection that there is.
     ///
     /// # Errors
     /// [`Trouble::BackOff`].
     pub(super) fn may_ask(&self, login: &str) -> Result<(), Trouble> {
-        match self.left(login) {
+        self.may(login, &[Reach::All])
+    }
+
+    /// Whether a connection may be opened for this account now.
+    ///
+    /// # Errors
+    /// [`Trouble::BackOff`].
+    pub(super) fn may_open(&self, login: &str) -> Result<(), Trouble> {
+        self.may(login, &[Reach::All, Reach::LogIns])
+    }
+
+    fn may(&self, login: &str, reaches: &[Reach]) -> Result<(), Trouble> {
+        if !self.is_busy.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        let now = Instant::now();
+        let login = normalized(login);
+        let paces = self.paces();
+        let keys = reaches
+            .iter()
+            .flat_map(|reach| [(*reach, None), (*reach, Some(login.clone()))]);
+        let left = keys.filter_map(|key| paces.of.get(&key)?.pace.left(now));
+        match left.max_by_key(|(left, _)| *left) {
             Some((left, why)) => Err(Trouble::BackOff { left, why }),
             None => Ok(()),
         }
-    }
-
-    /// How long the upstream is still to be left alone for this account, and why.
-    fn left(&self, login: &str) -> Option<(Duration, Pressure)> {
-        if !self.is_busy.load(Ordering::Relaxed) {
-            return None;
-        }
-        let now = Instant::now();
-        let paces = self.paces();
-        let keys = [None, Some(normalized(login))];
-        let held = keys.iter().filter_map(|key| paces.of.get(key));
-        held.filter_map(|held| held.pace.left(now))
-            .max_by_key(|(left, _)| *left)
     }
 
     /// Waits for as long as an upstream wants that does what it is asked and says that it is too much.
@@ -91,31 +111,50 @@ impl Backoff {
         }
         let pause = {
             let paces = self.paces();
-            let held = paces.of.get(&Some(normalized(login)));
+            let held = paces.of.get(&(Reach::All, Some(normalized(login))));
             held.map_or(Duration::ZERO, |held| held.pace.pause())
         };
         tokio::time::sleep(pause).await;
     }
 
-    /// What came of opening a connection for the account.
+    /// What came of opening a connection for the account, with a credential of the bridge's own.
     pub(super) fn opened(self: &Arc<Self>, login: &str, outcome: Result<(), &Error>) {
-        let error = match outcome {
-            Ok(()) => {
-                self.paces().struck.clear();
-                return self.went_well(login);
-            }
-            Err(error) => error,
-        };
+        match outcome {
+            Ok(()) => self.let_in(login),
+            Err(error) => self.not_let_in(login, error, Reach::of),
+        }
+    }
+
+    /// The same with one that a client presented. Whoever is not let in may be anybody: that is no reason to leave connections alone which
+    /// others have opened.
+    pub(super) fn opened_for_client(self: &Arc<Self>, login: &str, outcome: Result<(), &Error>) {
+        match outcome {
+            Ok(()) => self.let_in(login),
+            Err(error) => self.not_let_in(login, error, |_| Reach::LogIns),
+        }
+    }
+
+    fn let_in(&self, login: &str) {
+        self.paces().struck.clear();
+        self.succeeded(login, &[Reach::All, Reach::LogIns]);
+    }
+
+    fn not_let_in(self: &Arc<Self>, login: &str, error: &Error, reach: impl Fn(Pressure) -> Reach) {
+        // A command behind the log-in, which was noted by itself.
+        if matches!(error, Error::Refused { .. }) {
+            return;
+        }
         let Some(pressure) = error.pressure_at_log_in() else {
             return;
         };
         if matches!(error, Error::TurnedAway(_)) {
-            return self.complained(None, pressure, error);
+            return self.complained((Reach::LogIns, None), pressure, error);
         }
         if pressure == Pressure::Unavailable && self.strikes(login) >= STRIKES {
-            self.complained(None, pressure, error);
+            self.complained((Reach::LogIns, None), pressure, error);
         }
-        self.complained(Some(login), pressure, error);
+        let key = (reach(pressure), Some(normalized(login)));
+        self.complained(key, pressure, error);
     }
 
     fn strikes(&self, login: &str) -> usize {
@@ -129,18 +168,27 @@ impl Backoff {
     /// A command for the account has failed.
     pub(super) fn failed(self: &Arc<Self>, login: &str, error: &Error) {
         if let Some(pressure) = error.pressure() {
-            self.complained(Some(login), pressure, error);
+            let key = (Reach::of(pressure), Some(normalized(login)));
+            self.complained(key, pressure, error);
         }
     }
 
-    /// A command for the account was done.
+    /// A command for the account was done. That tells nothing of whether there is room for one more connection.
     pub(super) fn went_well(&self, login: &str) {
+        self.succeeded(login, &[Reach::All]);
+    }
+
+    fn succeeded(&self, login: &str, reaches: &[Reach]) {
         if !self.is_busy.load(Ordering::Relaxed) {
             return;
         }
         let now = Instant::now();
+        let login = normalized(login);
         let mut paces = self.paces();
-        for key in [None, Some(normalized(login))] {
+        let keys = reaches
+            .iter()
+            .flat_map(|reach| [(*reach, None), (*reach, Some(login.clone()))]);
+        for key in keys {
             if let Some(held) = paces.of.get_mut(&key) {
                 held.pace.went_well(now);
                 if held.pace.is_forgotten(now) && !held.is_watched {
@@ -155,18 +203,17 @@ impl Backoff {
     pub(super) fn is_tired(&self, login: &str) {
         let now = Instant::now();
         let mut paces = self.paces();
-        if let Some(held) = paces.held(Some(normalized(login)), now) {
+        if let Some(held) = paces.held((Reach::All, Some(normalized(login))), now) {
             held.pace.is_tired(now);
         }
         self.is_busy.store(true, Ordering::Relaxed);
     }
 
-    fn complained(self: &Arc<Self>, login: Option<&str>, pressure: Pressure, error: &Error) {
+    fn complained(self: &Arc<Self>, mut key: Key, pressure: Pressure, error: &Error) {
         let now = Instant::now();
-        let mut key = login.map(normalized);
         let mut paces = self.paces();
         if paces.held(key.clone(), now).is_none() {
-            key = None;
+            key.1 = None;
         }
         let Some(held) = paces.held(key.clone(), now) else {
             return;
@@ -181,8 +228,9 @@ impl Backoff {
         if begins {
             warn!(
                 upstream = self.upstream,
-                account = key.as_deref().unwrap_or("all"),
+                account = key.1.as_deref().unwrap_or("all"),
                 seconds = seconds(left),
+                keeps_connections = key.0 == Reach::LogIns,
                 %error,
                 "the upstream is left alone for a while"
             );
@@ -194,7 +242,7 @@ impl Backoff {
     }
 
     /// Tells of the end.
-    async fn watch(self: Arc<Self>, key: Option<String>) {
+    async fn watch(self: Arc<Self>, key: Key) {
         let began = Instant::now();
         loop {
             let now = Instant::now();
@@ -215,7 +263,7 @@ impl Backoff {
         self.metrics.backoff_ended();
         info!(
             upstream = self.upstream,
-            account = key.as_deref().unwrap_or("all"),
+            account = key.1.as_deref().unwrap_or("all"),
             seconds = seconds(began.elapsed()),
             "the upstream may be asked again"
         );
@@ -226,10 +274,21 @@ impl Backoff {
     }
 }
 
+impl Reach {
+    /// Of what was said on a connection, or to a log-in that is the bridge's own: where there is no room for one more connection, those that
+    /// are there have theirs.
+    fn of(pressure: Pressure) -> Self {
+        match pressure {
+            Pressure::Crowded | Pressure::Unavailable => Self::LogIns,
+            Pressure::Suggested(_) | Pressure::Throttled | Pressure::OverQuota => Self::All,
+        }
+    }
+}
+
 impl Paces {
     /// The account's entry, made where there is none; none where there are too many.
-    fn held(&mut self, key: Option<String>, now: Instant) -> Option<&mut Held> {
-        if self.of.len() >= MOST && key.is_some() && !self.of.contains_key(&key) {
+    fn held(&mut self, key: Key, now: Instant) -> Option<&mut Held> {
+        if self.of.len() >= MOST && key.1.is_some() && !self.of.contains_key(&key) {
             self.of
                 .retain(|_, held| held.is_watched || !held.pace.is_forgotten(now));
             if self.of.len() >= MOST {

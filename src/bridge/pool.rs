@@ -21,9 +21,9 @@ use super::account::{Account, Password};
 use super::budget::Budgets;
 use super::trouble::Trouble;
 use crate::auth::{Kind, Sealed, Verifier};
-use crate::imap::Proof;
+use crate::imap::{Connection, Proof};
 use entry::Beside;
-use shelf::{Permits, Shelf};
+use shelf::{Permits, Shelf, Wanted};
 
 pub(super) use shelf::{Credential, Lease, Visit};
 
@@ -104,7 +104,7 @@ impl Pool {
             return Ok(());
         }
         // Before the wait for others.
-        entrance.upstream.backoff.may_ask(entrance.login)?;
+        entrance.upstream.backoff.may_open(entrance.login)?;
         // Clients that come at the same time let each other in.
         let _turn = shelf.turn_at_the_door().await;
         if shelf.trusts(credential, self.trust) {
@@ -151,19 +151,41 @@ impl Pool {
         let Turn { shelf, permits } = turn;
         let entrance = account.entrance();
         shelf.belongs_to(account);
-        // One that is kept is not used either.
         let backoff = &account.upstream.backoff;
         backoff.may_ask(&account.login)?;
         backoff.pause(&account.login).await;
-        match shelf.reuse(self.credential(entrance), account.utf8, folder, permits) {
-            Ok(lease) => Ok(lease),
-            Err(permits) => {
-                let beside = Beside::of(&permits);
-                let mut lease = self.open(&shelf, entrance, permits, beside).await?;
+        let wanted = Wanted {
+            credential: self.credential(entrance),
+            utf8: account.utf8,
+            folder,
+        };
+        let permits = match shelf.reuse(wanted, permits) {
+            Ok(lease) => return Ok(lease),
+            Err(permits) => permits,
+        };
+        let beside = Beside::of(&permits);
+        let trouble = match self.opened(&shelf, entrance, beside).await {
+            Ok(connection) => {
+                let now = Instant::now();
+                let mut lease = shelf.lease(connection, wanted.credential, now, permits, true);
                 lease.speak(account.utf8);
-                Ok(lease)
+                return Ok(lease);
             }
+            Err(trouble) => trouble,
+        };
+        if !trouble.is_pressure() {
+            return Err(trouble);
         }
+        // No further one is to be had: one of those that there are is waited for.
+        backoff.may_ask(&account.login)?;
+        let Ok(lease) = shelf.reuse_later(wanted, permits).await else {
+            return Err(trouble);
+        };
+        if let Err(trouble) = backoff.may_ask(&account.login) {
+            self.give_back(lease);
+            return Err(trouble);
+        }
+        Ok(lease)
     }
 
     /// Opens a new connection in the place of one that was lost.
@@ -171,6 +193,8 @@ impl Pool {
     /// # Errors
     /// What opening a connection can give. The lost one stays then.
     pub(super) async fn renew(&self, account: &Account, lease: &mut Lease) -> Result<(), Trouble> {
+        // The others are all there is then.
+        account.upstream.backoff.may_open(&account.login)?;
         // Whatever ended this one may have ended the others.
         lease.forget_others();
         let entrance = account.entrance();
@@ -223,12 +247,24 @@ impl Pool {
         permit: Permits,
         beside: Beside,
     ) -> Result<Lease, Trouble> {
+        let connection = self.opened(shelf, entrance, beside).await?;
+        let credential = self.credential(entrance);
+        Ok(shelf.lease(connection, credential, Instant::now(), permit, true))
+    }
+
+    /// A new connection, in the place of one that is kept if there would be too many.
+    async fn opened(
+        &self,
+        shelf: &Shelf,
+        entrance: Entrance<'_>,
+        beside: Beside,
+    ) -> Result<Box<Connection>, Trouble> {
+        // Before one that is kept is let go for it.
+        entrance.upstream.backoff.may_open(entrance.login)?;
         if let Some(idle) = shelf.make_room() {
             tokio::spawn(idle.logout().in_current_span());
         }
-        let connection = self.connect(shelf, entrance, beside).await?;
-        let credential = self.credential(entrance);
-        Ok(shelf.lease(connection, credential, Instant::now(), permit, true))
+        self.connect(shelf, entrance, beside).await
     }
 
     fn shelf(&self, entrance: Entrance<'_>) -> Arc<Shelf> {

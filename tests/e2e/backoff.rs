@@ -1,8 +1,9 @@
 //! Upstreams that ask to be left alone: they are, for as long as they say; programs are told at once, and see what is known where that is
 //! still true.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::channel;
+use std::sync::{Arc, Mutex};
 
 use crate::hostile_login::answered;
 use crate::many::{bridged, in_a_hurry};
@@ -11,6 +12,7 @@ use crate::support::imap_peer::{Flow, PASSWORD, Peer, RunningPeer, USER};
 use crate::support::mail::{on_the_wire, ordinary};
 use crate::support::peer_office::PeerOffice;
 use crate::support::pop3::Status;
+use crate::support::process::eventually;
 
 /// A mailbox of three messages whose upstream answers by this line, as long as it is told to.
 fn moody(line: &'static str) -> (Peer, Arc<AtomicBool>) {
@@ -200,4 +202,81 @@ fn a_refusal_of_one_message_keeps_nobody_from_the_others() {
         assert_eq!(said(&bridge, BEGINS), 0, "{line}");
         drop(peer);
     }
+}
+
+/// Lets one connection in and says this to the log-ins of all others.
+fn with_room_for_one(peer: Peer, line: &'static str) -> Peer {
+    peer.on("AUTHENTICATE", move |conn, cmd| {
+        if conn.number == 0 {
+            return Flow::Default;
+        }
+        if conn.sasl_response(cmd).is_none() {
+            return Flow::End;
+        }
+        conn.tagged(cmd, line);
+        Flow::Done
+    })
+}
+
+const CROWDED: &str = "NO [ALERT] Too many simultaneous connections. (Failure)";
+
+#[test]
+fn who_tries_passwords_at_an_upstream_that_has_enough_of_it_shuts_nobody_out() {
+    for line in [
+        CROWDED,
+        "NO [LIMIT] LOGIN Rate limit hit",
+        "NO [THROTTLED] x",
+    ] {
+        let peer = with_room_for_one(Peer::with_mail(3), line).start();
+        let bridge = keeping(&peer);
+        let mut pop3 = bridge.pop3().log_in(USER, PASSWORD);
+        assert_eq!(pop3.stat().0, 3);
+        for _ in 0..2 {
+            assert!(!pass(&bridge, USER, "a guess").ok, "{line}");
+        }
+        assert_eq!(
+            (peer.connections(), said(&bridge, BEGINS)),
+            (2, 1),
+            "{line}"
+        );
+        assert_eq!(pop3.retr(1), on_the_wire(&ordinary(1).raw), "{line}");
+        pop3.quit();
+        let mut pop3 = bridge.pop3().log_in(USER, PASSWORD);
+        assert_eq!(pop3.stat().0, 3, "{line}");
+        assert_eq!(pop3.retr(2), on_the_wire(&ordinary(2).raw), "{line}");
+        pop3.quit();
+        assert_eq!(peer.connections(), 2, "{line}");
+    }
+}
+
+#[test]
+fn who_wants_a_connection_that_there_is_no_room_for_waits_for_one_that_is_in_use() {
+    let (go, gone) = channel::<()>();
+    let gone = Mutex::new(Some(gone));
+    let peer = with_room_for_one(Peer::with_mail(3), CROWDED).on("UID FETCH 1", move |_, cmd| {
+        if cmd.has("BODY")
+            && let Some(gone) = gone.lock().unwrap().take()
+        {
+            let _ = gone.recv();
+        }
+        Flow::Default
+    });
+    let peer = peer.start();
+    let office = PeerOffice::start(&peer, "");
+    office.add("desk1", &[]);
+    office.add("desk2", &[]);
+    let (mut desk1, mut desk2) = (office.client("desk1"), office.client("desk2"));
+    assert_eq!((desk1.stat().0, desk2.stat().0), (3, 3));
+    desk1.send("RETR 1");
+    eventually("it is read", || peer.heard().contains("BODY.PEEK["));
+    desk2.send("RETR 2");
+    office
+        .bridge
+        .wait_for_log("no room", |line| field(line, "message") == BEGINS);
+    go.send(()).unwrap();
+    desk1.expect_ok();
+    assert_eq!(desk1.body(), on_the_wire(&ordinary(1).raw));
+    desk2.expect_ok();
+    assert_eq!(desk2.body(), on_the_wire(&ordinary(2).raw));
+    assert_eq!(peer.connections(), 2);
 }

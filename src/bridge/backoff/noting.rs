@@ -13,6 +13,8 @@ pub(in super::super) struct Noting {
     inner: Arc<dyn Observer>,
     backoff: Arc<Backoff>,
     login: Box<str>,
+    /// Whether the credential is the bridge's own.
+    is_own: bool,
 }
 
 impl Noting {
@@ -20,11 +22,13 @@ impl Noting {
         inner: Arc<dyn Observer>,
         backoff: &Arc<Backoff>,
         login: &str,
+        is_own: bool,
     ) -> Self {
         Self {
             inner,
             backoff: Arc::clone(backoff),
             login: login.into(),
+            is_own,
         }
     }
 }
@@ -39,7 +43,10 @@ impl Observer for Noting {
     }
 
     fn connected(&self, outcome: Result<(), &Error>) {
-        self.backoff.opened(&self.login, outcome);
+        match self.is_own {
+            true => self.backoff.opened(&self.login, outcome),
+            false => self.backoff.opened_for_client(&self.login, outcome),
+        }
         self.inner.connected(outcome);
     }
 

@@ -28,18 +28,27 @@ impl Scene {
             .failed(login, &Error::Refused { command, reply });
     }
 
-    /// In milliseconds.
+    /// How long no connection is opened, in milliseconds.
     fn left(&self, login: &str) -> Option<u128> {
-        match self.backoff.may_ask(login) {
-            Err(Trouble::BackOff { left, .. }) => Some(left.as_millis()),
-            Err(other) => panic!("{other}"),
-            Ok(()) => None,
-        }
+        left(self.backoff.may_open(login))
+    }
+
+    /// How long nothing is asked on those that there are, in milliseconds.
+    fn silence(&self, login: &str) -> Option<u128> {
+        left(self.backoff.may_ask(login))
     }
 
     fn shows(&self, metric: &str) -> bool {
         let text = self.metrics.render();
         text.lines().any(|line| line == metric)
+    }
+}
+
+fn left(may: Result<(), Trouble>) -> Option<u128> {
+    match may {
+        Err(Trouble::BackOff { left, .. }) => Some(left.as_millis()),
+        Err(other) => panic!("{other}"),
+        Ok(()) => None,
     }
 }
 
@@ -85,6 +94,47 @@ async fn an_upstream_that_turns_everybody_away_is_asked_for_nobody() {
         (scene.left("ann"), scene.left("bob")),
         (Some(10_000), Some(10_000))
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_there_is_no_room_for_another_connection_those_that_are_there_are_used() {
+    for line in [
+        "NO [ALERT] Too many simultaneous connections. (Failure)",
+        "NO [UNAVAILABLE] later",
+    ] {
+        let scene = Scene::new();
+        scene.log_in_is_refused("ann", line);
+        assert!(scene.left("ann").is_some(), "{line}");
+        assert_eq!(scene.silence("ann"), None, "{line}");
+        // What they do says nothing of whether there is room.
+        pass(9_999).await;
+        scene.log_in_is_refused("ann", line);
+        let before = scene.left("ann");
+        scene.backoff.went_well("ann");
+        assert_eq!(scene.left("ann"), before, "{line}");
+    }
+    for line in ["NO [THROTTLED] x", "NO [OVERQUOTA] x"] {
+        let scene = Scene::new();
+        scene.log_in_is_refused("ann", line);
+        assert!(scene.silence("ann").is_some(), "{line}");
+        let scene = Scene::new();
+        scene.command_is_refused("ann", line);
+        assert!(scene.silence("ann").is_some(), "{line}");
+    }
+    let scene = Scene::new();
+    scene.command_is_refused("ann", "NO Too many simultaneous connections");
+    assert_eq!(scene.silence("ann"), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_tries_passwords_holds_back_log_ins_only() {
+    let scene = Scene::new();
+    for line in ["NO [LIMIT] x", "NO [THROTTLED] x", "NO [OVERQUOTA] x"] {
+        let refused = Error::LoginRefused(reply(line));
+        scene.backoff.opened_for_client("ann", Err(&refused));
+        assert!(scene.left("ann").is_some(), "{line}");
+        assert_eq!(scene.silence("ann"), None, "{line}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -66,7 +66,7 @@ impl Pool {
         beside: Beside,
     ) -> Result<Box<Connection>, Trouble> {
         // Before the wait for a place.
-        entrance.upstream.backoff.may_ask(entrance.login)?;
+        entrance.upstream.backoff.may_open(entrance.login)?;
         let Some(place) = &shelf.place else {
             return open(entrance, None).await;
         };
@@ -208,7 +208,8 @@ impl Pool {
         shelf.belongs_to(account);
         let within = permits.1.is_some();
         let beside = Beside::Watching { within };
-        let connection = self.open(&shelf, entrance, permits, beside).await?;
+        let mut connection = self.open(&shelf, entrance, permits, beside).await?;
+        connection.stays_in_use();
         Ok(Watch {
             connection,
             _right: right,

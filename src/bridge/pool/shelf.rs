@@ -2,13 +2,14 @@
 //!
 //! Must not know: how connections are opened, other mailboxes.
 
+mod kept;
 mod room;
 
 use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 use tokio::time::{Instant, timeout};
 use tracing::Instrument as _;
 
@@ -16,6 +17,7 @@ use super::Purpose;
 use crate::auth::Sealed;
 use crate::bridge::budget::Place;
 use crate::imap::Connection;
+pub(super) use kept::Wanted;
 
 /// So long a message waits for those that are being read.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -43,6 +45,8 @@ pub(super) struct Shelf {
     /// Where it is, if what the upstream allows has to be reckoned.
     pub(super) place: Option<Arc<Place>>,
     stock: Mutex<Stock>,
+    /// A connection is not in use any more.
+    freed: Notify,
 }
 
 #[derive(Default)]
@@ -50,6 +54,8 @@ struct Stock {
     idle: Vec<Idle>,
     /// Of each connection in use: who may use it, and since when the upstream has accepted that.
     used: Vec<(Credential, Instant)>,
+    /// How many of those nobody will ever give back.
+    staying: usize,
     /// Sessions on the mailbox: for as long as there is one a connection is kept, whatever else is configured.
     visits: usize,
 }
@@ -95,6 +101,7 @@ struct Seat {
     shelf: Arc<Shelf>,
     credential: Credential,
     accepted: Instant,
+    stays: bool,
     #[expect(dead_code, reason = "held until the connection is not in use any more")]
     permits: Permits,
 }
@@ -106,6 +113,9 @@ impl Drop for Seat {
         if let Some(at) = stock.used.iter().position(|used| *used == mine) {
             stock.used.swap_remove(at);
         }
+        stock.staying -= usize::from(self.stays);
+        drop(stock);
+        self.shelf.freed.notify_waiters();
     }
 }
 
@@ -130,6 +140,7 @@ impl Shelf {
             most,
             place: None,
             stock: Mutex::default(),
+            freed: Notify::new(),
         }
     }
 
@@ -205,44 +216,10 @@ impl Shelf {
                 shelf: Arc::clone(self),
                 credential,
                 accepted,
+                stays: false,
                 permits,
             },
         }
-    }
-
-    /// A connection that is kept; without one the permits come back.
-    pub(super) fn reuse(
-        self: &Arc<Self>,
-        credential: Credential,
-        utf8: bool,
-        folder: Option<&str>,
-        permits: Permits,
-    ) -> Result<Lease, Permits> {
-        match self.pick(credential, utf8, folder) {
-            Some(idle) => {
-                Ok(self.lease(idle.connection, credential, idle.accepted, permits, false))
-            }
-            None => Err(permits),
-        }
-    }
-
-    /// The connection that was used last, of those that have the folder open if there are any. Those whose time is over are closed.
-    fn pick(&self, credential: Credential, utf8: bool, folder: Option<&str>) -> Option<Idle> {
-        let mut stock = self.stock();
-        for over in stock.retired() {
-            tokio::spawn(over.connection.logout().in_current_span());
-        }
-        let is_mine = |idle: &Idle| idle.credential == credential && idle.connection.suits(utf8);
-        let has_it_open = |idle: &Idle| {
-            let open = idle.connection.selected().map(|(name, _)| name);
-            folder.is_some() && open == folder
-        };
-        let at = stock
-            .idle
-            .iter()
-            .rposition(|idle| is_mine(idle) && has_it_open(idle));
-        let at = at.or_else(|| stock.idle.iter().rposition(is_mine))?;
-        Some(stock.idle.remove(at))
     }
 
     /// Whether the upstream has accepted the credential within this time, and a connection is there that it has opened.
