@@ -21,7 +21,7 @@ use super::account::{Account, Password};
 use super::budget::Budgets;
 use super::trouble::Trouble;
 use crate::auth::{Kind, Sealed, Verifier};
-use crate::imap::{Connection, Proof};
+use crate::imap::{Connection, Error, Proof};
 use entry::Beside;
 use shelf::{Permits, Shelf, Wanted};
 
@@ -110,7 +110,9 @@ impl Pool {
         if shelf.trusts(credential, self.trust) {
             return Ok(());
         }
-        let connection = self.connect(&shelf, entrance, Beside::Within).await?;
+        let connection = self
+            .connect_or_yield(&shelf, entrance, Beside::Within)
+            .await?;
         if let Some(over) = shelf.admit(connection, credential) {
             tokio::spawn(over.logout().in_current_span());
         }
@@ -199,7 +201,8 @@ impl Pool {
         lease.forget_others();
         let entrance = account.entrance();
         let shelf = self.shelf(entrance);
-        lease.renew(self.connect(&shelf, entrance, Beside::Instead).await?);
+        let connection = self.connect_or_yield(&shelf, entrance, Beside::Instead);
+        lease.renew(connection.await?);
         lease.speak(account.utf8);
         Ok(())
     }
@@ -264,7 +267,38 @@ impl Pool {
         if let Some(idle) = shelf.make_room() {
             tokio::spawn(idle.logout().in_current_span());
         }
-        self.connect(shelf, entrance, beside).await
+        self.connect_or_yield(shelf, entrance, beside).await
+    }
+
+    /// A new connection. An upstream that turns it away may have no room because of those that are kept.
+    async fn connect_or_yield(
+        &self,
+        shelf: &Shelf,
+        entrance: Entrance<'_>,
+        beside: Beside,
+    ) -> Result<Box<Connection>, Trouble> {
+        let connected = self.connect(shelf, entrance, beside).await;
+        if let Err(Trouble::Upstream(Error::TurnedAway(_))) = &connected {
+            for idle in self.yielded_at(&entrance.upstream.name) {
+                tokio::spawn(idle.logout().in_current_span());
+            }
+        }
+        connected
+    }
+
+    /// Of the connections to this upstream that nobody uses, and on whose mailbox there is no session, the half that was used least lately.
+    fn yielded_at(&self, upstream: &str) -> Vec<Box<Connection>> {
+        let shelves = self.shelves();
+        let here = shelves.iter().filter(|((name, _), _)| name == upstream);
+        let mut idle: Vec<(Instant, &Arc<Shelf>)> = here
+            .flat_map(|(_, shelf)| shelf.unvisited().into_iter().map(move |at| (at, shelf)))
+            .collect();
+        idle.sort_unstable_by_key(|(since, _)| *since);
+        idle.truncate(idle.len().div_ceil(2));
+        let least_lately = idle.into_iter();
+        least_lately
+            .filter_map(|(_, shelf)| shelf.let_go())
+            .collect()
     }
 
     fn shelf(&self, entrance: Entrance<'_>) -> Arc<Shelf> {

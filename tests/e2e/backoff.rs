@@ -180,6 +180,37 @@ fn an_upstream_that_takes_no_connections_is_tried_for_nobody_else() {
 }
 
 #[test]
+fn an_upstream_that_turns_connections_away_is_given_room_by_those_that_nobody_uses() {
+    let peer = Peer::with_mail(1).script(|conn| {
+        // As Courier counts them: by the address that they come from.
+        if conn.number == 1 {
+            conn.line("* BYE Maximum connection limit reached for your IP address");
+            return None;
+        }
+        conn.line("* OK ready");
+        while let Some(cmd) = conn.next() {
+            if cmd.is("CAPABILITY") {
+                conn.line("* CAPABILITY IMAP4rev1");
+            }
+            conn.ok(&cmd);
+        }
+        None
+    });
+    let peer = peer.start();
+    let bridge = keeping(&peer);
+    assert!(pass(&bridge, USER, PASSWORD).ok);
+    eventually("the session is over", || {
+        bridge.metric("popbridge_sessions", &[]) == 0.0
+    });
+    assert!(!pass(&bridge, "somebody@example.com", PASSWORD).ok);
+    eventually("the other one goes", || {
+        bridge.metric("popbridge_upstream_connections", &[]) == 0.0
+    });
+    bridge.wait_for_log("the end", |line| field(line, "message") == ENDS);
+    assert!(pass(&bridge, "somebody@example.com", PASSWORD).ok);
+}
+
+#[test]
 fn a_refusal_of_one_message_keeps_nobody_from_the_others() {
     for line in [
         "NO [LIMIT] UID FETCH Rate limit hit.",

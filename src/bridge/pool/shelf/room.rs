@@ -39,6 +39,15 @@ impl Shelf {
         (!stock.idle.is_empty()).then(|| stock.idle.remove(0).connection)
     }
 
+    /// Since when nobody has used those that are kept, where there is no session on the mailbox.
+    pub(in super::super) fn unvisited(&self) -> Vec<Instant> {
+        let stock = self.stock();
+        match stock.visits {
+            0 => stock.idle.iter().map(|idle| idle.since).collect(),
+            _ => Vec::new(),
+        }
+    }
+
     /// Since when nobody has used that one.
     pub(in super::super) fn idle_since(&self) -> Option<Instant> {
         self.stock().idle.first().map(|idle| idle.since)
