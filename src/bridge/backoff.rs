@@ -6,7 +6,7 @@
 mod noting;
 mod pace;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -24,6 +24,8 @@ use pace::Pace;
 
 /// Where so many accounts are let in at nobody's log-in, one after the other, it is the upstream that lets nobody in.
 const STRIKES: usize = 3;
+/// One that was not let in so long ago says nothing of the upstream as it is now.
+const STRIKE: Duration = Duration::from_secs(120);
 /// More accounts are not remembered: then the upstream as a whole is left alone.
 const MOST: usize = 10_000;
 
@@ -51,8 +53,8 @@ type Key = (Reach, Option<String>);
 #[derive(Default)]
 struct Paces {
     of: HashMap<Key, Held>,
-    /// Accounts whose log-ins were put off since one went well.
-    struck: BTreeSet<String>,
+    /// Accounts whose log-ins were put off since anything went well, and when that was.
+    struck: HashMap<String, Instant>,
 }
 
 struct Held {
@@ -135,7 +137,6 @@ impl Backoff {
     }
 
     fn let_in(&self, login: &str) {
-        self.paces().struck.clear();
         self.succeeded(login, &[Reach::All, Reach::LogIns]);
     }
 
@@ -158,11 +159,14 @@ impl Backoff {
     }
 
     fn strikes(&self, login: &str) -> usize {
-        let mut paces = self.paces();
-        if paces.struck.len() < STRIKES {
-            paces.struck.insert(normalized(login));
+        let now = Instant::now();
+        let struck = &mut self.paces().struck;
+        struck.retain(|_, at| now.saturating_duration_since(*at) < STRIKE);
+        let login = normalized(login);
+        if struck.len() < STRIKES || struck.contains_key(&login) {
+            struck.insert(login, now);
         }
-        paces.struck.len()
+        struck.len()
     }
 
     /// A command for the account has failed.
@@ -185,6 +189,7 @@ impl Backoff {
         let now = Instant::now();
         let login = normalized(login);
         let mut paces = self.paces();
+        paces.struck.clear();
         let keys = reaches
             .iter()
             .flat_map(|reach| [(*reach, None), (*reach, Some(login.clone()))]);
@@ -196,7 +201,8 @@ impl Backoff {
                 }
             }
         }
-        self.is_busy.store(!paces.of.is_empty(), Ordering::Relaxed);
+        let is_busy = !paces.of.is_empty() || !paces.struck.is_empty();
+        self.is_busy.store(is_busy, Ordering::Relaxed);
     }
 
     /// A command for the account was done, and the upstream says that it is too much.

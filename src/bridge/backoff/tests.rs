@@ -154,6 +154,28 @@ async fn three_accounts_that_are_not_let_in_are_the_upstreams_trouble() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn accounts_that_are_not_let_in_while_others_are_at_work_are_no_sign_of_an_outage() {
+    let scene = Scene::new();
+    let broken = |login| scene.log_in_is_refused(login, "NO [UNAVAILABLE] mailbox is damaged");
+    for login in ["ann", "bob", "cat", "ann", "bob", "cat"] {
+        broken(login);
+        assert_eq!(scene.left("dan"), None, "{login}");
+        scene.backoff.went_well("dan");
+    }
+    // One now and then is none either.
+    for login in ["eve", "fay", "gus", "hal"] {
+        pass(119_000).await;
+        assert_eq!(scene.left("dan"), None, "{login}");
+        broken(login);
+        pass(1_000).await;
+    }
+    broken("ida");
+    assert_eq!(scene.left("dan"), None, "two within two minutes");
+    broken("jim");
+    assert!(scene.left("dan").is_some() && scene.silence("dan").is_none());
+}
+
+#[tokio::test(start_paused = true)]
 async fn begin_and_end_are_counted_once_however_many_connections_complain() {
     let scene = Scene::new();
     for _ in 0..5 {
