@@ -23,7 +23,7 @@ use super::trouble::Trouble;
 use crate::auth::{Kind, Sealed, Verifier};
 use crate::imap::{Connection, Error, Proof};
 use entry::Beside;
-use shelf::{Permits, Shelf, Wanted};
+use shelf::{Permits, Shelf, Use, Wanted};
 
 pub(super) use shelf::{Credential, Lease, Visit};
 
@@ -168,8 +168,12 @@ impl Pool {
         let beside = Beside::of(&permits);
         let trouble = match self.opened(&shelf, entrance, beside).await {
             Ok(connection) => {
-                let now = Instant::now();
-                let mut lease = shelf.lease(connection, wanted.credential, now, permits, true);
+                let used = Use {
+                    credential: wanted.credential,
+                    accepted: Instant::now(),
+                    lasts: beside.lasts(),
+                };
+                let mut lease = shelf.lease(connection, used, permits, true);
                 lease.speak(account.utf8);
                 return Ok(lease);
             }
@@ -251,8 +255,12 @@ impl Pool {
         beside: Beside,
     ) -> Result<Lease, Trouble> {
         let connection = self.opened(shelf, entrance, beside).await?;
-        let credential = self.credential(entrance);
-        Ok(shelf.lease(connection, credential, Instant::now(), permit, true))
+        let used = Use {
+            credential: self.credential(entrance),
+            accepted: Instant::now(),
+            lasts: beside.lasts(),
+        };
+        Ok(shelf.lease(connection, used, permit, true))
     }
 
     /// A new connection, in the place of one that is kept if there would be too many.

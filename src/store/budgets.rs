@@ -11,12 +11,16 @@ use std::time::Duration;
 use super::engine::Engine;
 use super::error::Failure;
 use super::sql::{CHUNK, Columns, Conn, Values, execute, execute_with, list};
-use super::{Store, StoreError};
+use super::{Store, StoreError, lasting};
 
 /// For how many seconds an instance is alive that says nothing more.
 const ALIVE_FOR: i64 = 60;
 /// For how many seconds somebody waits, who says nothing more.
-const WAITS_FOR: i64 = 4;
+pub(super) const WAITS_FOR: i64 = 4;
+
+/// Whether a connection `c` is one of an instance that is alive. `$2` is the one that asks.
+pub(super) const ALIVE: &str = "(c.holder = $2 OR EXISTS \
+     (SELECT 1 FROM instance i WHERE i.holder = c.holder AND i.expires_at > {now}))";
 
 /// A connection to an upstream, or one that is about to be.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,6 +40,8 @@ pub struct Caps {
     pub mailbox: Option<usize>,
     /// To the host.
     pub host: Option<usize>,
+    /// Those to the mailbox that last for as long as a client likes are not in the way; the instance has so many of them.
+    pub lasting: Option<usize>,
 }
 
 /// What came of asking for a connection.
@@ -43,6 +49,8 @@ pub struct Caps {
 pub enum Claimed {
     /// It is counted.
     Yes,
+    /// It is counted, and one too many: only such as last for as long as a client likes are in the way.
+    Beyond,
     /// The mailbox has as many as there may be.
     FullMailbox,
     /// The host has.
@@ -149,6 +157,7 @@ impl Store {
                     "DELETE FROM instance WHERE holder = $1",
                     "DELETE FROM connection WHERE holder = $1",
                     "DELETE FROM wanted WHERE holder = $1",
+                    "DELETE FROM lasting WHERE holder = $1",
                 ] {
                     sqlx::query(statement)
                         .bind(holder.clone())
@@ -188,14 +197,14 @@ impl Store {
 }
 
 /// `{now}` stands for the database's clock in seconds, `{millis}` for the same in milliseconds.
-fn timed(statement: &str) -> sqlx::AssertSqlSafe<String> {
+pub(super) fn timed(statement: &str) -> sqlx::AssertSqlSafe<String> {
     let millis = "CAST(FLOOR(EXTRACT(EPOCH FROM clock_timestamp()) * 1000) AS BIGINT)";
     let statement = statement.replace("{now}", Engine::Postgres.clock());
     sqlx::AssertSqlSafe(statement.replace("{millis}", millis))
 }
 
 /// This transaction is not waited for until it is on the disk.
-async fn lazily(conn: &mut Conn) -> Result<(), Failure> {
+pub(super) async fn lazily(conn: &mut Conn) -> Result<(), Failure> {
     execute(conn, "SET LOCAL synchronous_commit TO OFF").await
 }
 
@@ -215,10 +224,19 @@ async fn claim(
         (mailbox, caps.mailbox, "mailbox", Claimed::FullMailbox),
         (host, caps.host, "host", Claimed::FullHost),
     ];
+    let mut claimed = Claimed::Yes;
     // The mailbox first, everywhere: no two wait for each other.
     for (place, cap, column, full) in places {
         let Some(cap) = cap else { continue };
-        if used(place, column, holder, conn).await? >= i64::try_from(cap).unwrap_or(i64::MAX) {
+        let cap = i64::try_from(cap).unwrap_or(i64::MAX);
+        if used(place, column, holder, conn).await? >= cap {
+            if let (Some(own), Claimed::FullMailbox) = (caps.lasting, full) {
+                lasting::note(holder, mailbox, own, conn).await?;
+                if lasting::passing(mailbox, holder, conn).await? < cap {
+                    claimed = Claimed::Beyond;
+                    continue;
+                }
+            }
             sqlx::query(timed(
                 "INSERT INTO wanted (place, holder, expires_at) VALUES ($1, $2, {now} + $3) \
                  ON CONFLICT (place, holder) DO UPDATE SET expires_at = excluded.expires_at",
@@ -242,7 +260,7 @@ async fn claim(
     .bind(host.clone())
     .execute(&mut *conn)
     .await?;
-    Ok(Claimed::Yes)
+    Ok(claimed)
 }
 
 /// How many connections to a place there are. Whoever else asks the same waits until this transaction has ended.
@@ -253,8 +271,7 @@ async fn used(place: &str, column: &str, holder: &str, conn: &mut Conn) -> Resul
         .execute(&mut *conn)
         .await?;
     let row = sqlx::query(timed(&format!(
-        "SELECT COUNT(*) FROM connection c WHERE c.{column} = $1 AND (c.holder = $2 OR EXISTS \
-         (SELECT 1 FROM instance i WHERE i.holder = c.holder AND i.expires_at > {{now}}))"
+        "SELECT COUNT(*) FROM connection c WHERE c.{column} = $1 AND {ALIVE}"
     )))
     .bind(place.to_owned())
     .bind(holder.to_owned())
@@ -310,9 +327,12 @@ async fn alive(
         )
         .await?;
     }
-    sqlx::query(timed("DELETE FROM wanted WHERE expires_at <= {now}"))
-        .execute(&mut *conn)
-        .await?;
+    for statement in [
+        "DELETE FROM wanted WHERE expires_at <= {now}",
+        "DELETE FROM lasting WHERE expires_at <= {now}",
+    ] {
+        sqlx::query(timed(statement)).execute(&mut *conn).await?;
+    }
     Ok(())
 }
 

@@ -14,6 +14,7 @@ mod engine;
 mod error;
 mod file;
 mod gone;
+mod lasting;
 mod leases;
 mod mailboxes;
 mod marks;

@@ -1,13 +1,15 @@
 //! What an upstream allows is shared by the bridges that share a database.
 
 use std::path::Path;
+use std::sync::Mutex;
+use std::sync::mpsc::{Sender, channel};
 
 use super::budgets::{
     ALLOWED, MESSAGE, ONE_MIB, assert_five_a_second, fetch_until_it_ends, holding_back,
     log_in_at_last, much_mail, noting_log_ins, received,
 };
 use crate::support::bridge::{Bridge, Options};
-use crate::support::imap_peer::{PASSWORD, RunningPeer, USER};
+use crate::support::imap_peer::{Flow, PASSWORD, Peer, RunningPeer, USER};
 use crate::support::postgres::Postgres;
 use crate::support::process::eventually;
 
@@ -81,15 +83,27 @@ fn two_bridges_share_a_days_octets() {
     assert_eq!(pop3.stat().0, 80);
 }
 
+/// A peer that holds back each list until there is a word.
+fn holding_back_lists() -> (Peer, Sender<()>) {
+    let (release, released) = channel::<()>();
+    let released = Mutex::new(released);
+    let peer = Peer::with_mail(1).on("EXAMINE", move |_, _| {
+        // An error is the end of the test.
+        let _ = released.lock().expect("the word").recv();
+        Flow::Default
+    });
+    (peer, release)
+}
+
 #[test]
 fn two_bridges_share_the_connections_to_a_mailbox() {
     let office = Office::new("connections = 1");
-    let (peer, release) = holding_back(1);
+    let (peer, release) = holding_back_lists();
     let peer = peer.start();
     let (one, two) = (office.bridge(&peer), office.bridge(&peer));
     let mut reading = one.pop3_as(USER);
-    reading.send("RETR 1");
-    peer.wait_for("UID FETCH 1", 1);
+    reading.send("STAT");
+    peer.wait_for("EXAMINE", 1);
     let desk = format!("{USER}/desk");
     refused(&two, &desk);
     assert_eq!(peer.connections(), 1);
@@ -97,7 +111,6 @@ fn two_bridges_share_the_connections_to_a_mailbox() {
     assert_eq!(two.metric("popbridge_upstream_waits_total", &labels), 1.0);
     drop(release);
     reading.expect_ok();
-    reading.body();
     // The first one keeps its connection for its next session, until somebody wants it.
     log_in_at_last(&two, &desk);
     eventually("it has made room", || {
@@ -108,6 +121,35 @@ fn two_bridges_share_the_connections_to_a_mailbox() {
     assert!(one.stop().success() && two.stop().success());
     assert_eq!(office.sql("SELECT COUNT(*) FROM connection"), "0");
     assert_eq!(office.sql("SELECT COUNT(*) FROM instance"), "0");
+}
+
+#[test]
+fn clients_that_read_slowly_at_two_bridges_keep_nobody_from_a_log_in_a_list_or_a_message() {
+    for connections in [1, 2] {
+        let office = Office::new(&format!("connections = {connections}"));
+        let (peer, release) = holding_back(1);
+        let peer = peer.start();
+        let (one, two) = (office.bridge(&peer), office.bridge(&peer));
+        let mut reading = Vec::new();
+        for bridge in [&one, &two] {
+            let mut pop3 = bridge.pop3_as(USER);
+            assert_eq!(pop3.stat().0, 1);
+            pop3.send("RETR 1");
+            reading.push(pop3);
+            // With one connection the second message waits, and then there is one too many.
+            peer.wait_for("UID FETCH 1", reading.len());
+        }
+        for bridge in [&one, &two] {
+            let mut pop3 = bridge.pop3_as(&format!("{USER}/desk"));
+            assert_eq!(pop3.stat().0, 1);
+            pop3.quit();
+        }
+        drop(release);
+        for pop3 in &mut reading {
+            pop3.expect_ok();
+            pop3.body();
+        }
+    }
 }
 
 #[test]

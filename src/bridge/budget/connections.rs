@@ -42,6 +42,8 @@ struct Open {
 pub(in super::super) struct Pass {
     connections: Arc<Connections>,
     counted: Counted,
+    /// Whether there are more of them now than there should be.
+    pub(in super::super) is_beyond: bool,
 }
 
 enum Counted {
@@ -79,6 +81,10 @@ impl Connections {
         // Should this fail or be dropped, the store is told that there is no such connection.
         match self.store.claim(&self.holder, &connecting, caps).await? {
             Claimed::Yes => Ok(Ok(pass)),
+            Claimed::Beyond => {
+                pass.is_beyond = true;
+                Ok(Ok(pass))
+            }
             full => {
                 // It knows.
                 pass.counted = Counted::Nowhere;
@@ -122,6 +128,7 @@ impl Connections {
         Pass {
             connections: Arc::clone(self),
             counted,
+            is_beyond: false,
         }
     }
 
@@ -180,6 +187,13 @@ impl Connections {
         }
         // It is asked again soon.
         self.store.wanted(&self.holder).await.unwrap_or_default()
+    }
+
+    /// Tells the others who wait for a connection of which mailboxes so many of this process last for as long as a client likes.
+    pub(in super::super) async fn lasting(&self, lasting: &[(String, usize)]) {
+        if let Err(error) = self.store.lasting(&self.holder, lasting).await {
+            warn!(%error, "other instances are not told how many connections are read from");
+        }
     }
 
     /// This process ends.

@@ -20,6 +20,8 @@ use crate::store::{Caps, Claimed};
 
 /// So long somebody waits for a connection and for the turn to log in together: POP3 clients give up after ten seconds and more.
 const PATIENCE: Duration = Duration::from_secs(8);
+/// So long a message waits of that, for others of all instances that are read: then there are more connections than allowed for a while.
+const BODY_PATIENCE: Duration = Duration::from_secs(4);
 /// The pause before it is tried again; each further one is twice as long, up to the longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_millis(400);
@@ -41,8 +43,10 @@ pub(in super::super) struct Watch {
 /// How a new connection stands to the most that the mailbox may have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Beside {
-    /// It is one of them.
+    /// It is one of them, and ends by itself: those that do not are not in its way.
     Within,
+    /// It is one of them, for as long as a client likes. It leaves one to the rest.
+    Reading,
     /// It is counted and is one too many if need be.
     Beyond,
     /// It takes the place of one that was lost.
@@ -92,11 +96,13 @@ impl Pool {
         let mut caps = Caps {
             mailbox: None,
             host: upstream.host_connections,
+            lasting: None,
         };
         match beside {
             Beside::Within | Beside::Watching { within: true } => {
                 caps.mailbox = Some(upstream.connections);
             }
+            Beside::Reading => caps.mailbox = Some(shelf.place_for_bodies()),
             Beside::Watching { within: false } => mailbox.push_str(BESIDE),
             Beside::Beyond => {}
             Beside::Instead => caps.host = None,
@@ -108,7 +114,7 @@ impl Pool {
         let began = Instant::now();
         let until = began + patience;
         let mut pause = FIRST_PAUSE;
-        let pass = loop {
+        let mut pass = loop {
             let claimed = self
                 .budgets
                 .connections
@@ -119,6 +125,18 @@ impl Pool {
                 Err(full) => full,
             };
             self.make_way(full, shelf, &upstream.name);
+            match beside {
+                // Not at the first try: those that nobody uses make room.
+                Beside::Within => {
+                    caps.lasting = self.lasting(&place.mailbox).map(|(_, lasting)| lasting);
+                }
+                Beside::Reading if began.elapsed() < BODY_PATIENCE => {
+                    caps.mailbox = Some(shelf.place_for_bodies());
+                }
+                // Rather too many connections than clients that starve.
+                Beside::Reading => caps.mailbox = None,
+                _ => {}
+            }
             if Instant::now() + pause > until {
                 let waited = began.elapsed();
                 self.budgets
@@ -128,6 +146,7 @@ impl Pool {
             sleep(pause).await;
             pause = (pause * 2).min(LONGEST_PAUSE);
         };
+        pass.is_beyond |= beside == Beside::Reading && caps.mailbox.is_none();
         if pause > FIRST_PAUSE {
             self.budgets
                 .waited(upstream, Awaited::Connection, began.elapsed());
@@ -137,15 +156,21 @@ impl Pool {
                 .waited_in_vain(upstream, Awaited::Login, began.elapsed());
             return Err(Trouble::Budget(short));
         }
+        // One that is too many ends with what it is opened for.
+        let is_kept = !pass.is_beyond;
         let observer = Arc::clone(&upstream.endpoint.observer);
         let metered = Metered::new(observer, place.meter.clone(), pass);
-        open(entrance, Some(Arc::new(metered))).await
+        let mut connection = open(entrance, Some(Arc::new(metered))).await?;
+        if !is_kept {
+            connection.retire_at(std::time::Instant::now());
+        }
+        Ok(connection)
     }
 
     /// Lets go of a connection that nobody uses, for another one in its place.
     fn make_way(&self, full: Claimed, shelf: &Shelf, upstream: &str) {
         let idle = match full {
-            Claimed::Yes => None,
+            Claimed::Yes | Claimed::Beyond => None,
             Claimed::FullMailbox => shelf.let_go(),
             Claimed::FullHost => self.let_go_at(upstream),
         };
@@ -165,7 +190,10 @@ impl Pool {
 
     /// Other instances wait for connections: those that nobody uses end.
     pub(in super::super) async fn give_way(&self) {
-        for place in self.budgets.connections.wanted().await {
+        let wanted = self.budgets.connections.wanted().await;
+        let mut lasting = Vec::new();
+        for place in wanted {
+            lasting.extend(self.lasting(&place));
             let idle = {
                 let shelves = self.shelves();
                 let suits = |shelf: &&Arc<Shelf>| {
@@ -181,6 +209,18 @@ impl Pool {
                 tokio::spawn(idle.logout());
             }
         }
+        self.budgets.connections.lasting(&lasting).await;
+    }
+
+    /// How many connections to the mailbox at this place last for as long as clients like.
+    fn lasting(&self, place: &str) -> Option<(String, usize)> {
+        let shelves = self.shelves();
+        let is_its = |shelf: &&Arc<Shelf>| {
+            let its = shelf.place.as_ref();
+            its.is_some_and(|its| its.mailbox == place)
+        };
+        let its: Vec<usize> = shelves.values().filter(is_its).map(|its| its.lasting()).collect();
+        (!its.is_empty()).then(|| (place.to_owned(), its.iter().sum()))
     }
 
     /// A new connection beside one that the caller has already, to ask a second time.
@@ -220,7 +260,7 @@ impl Pool {
         let watched = format!("{}{WATCHED}", place.mailbox);
         let one = Caps {
             mailbox: Some(1),
-            host: None,
+            ..Caps::default()
         };
         loop {
             // No connection yet, and so at no host.
@@ -275,9 +315,19 @@ impl Pool {
 impl Beside {
     /// Where somebody has waited long enough there is no permit.
     pub(super) fn of(permits: &Permits) -> Self {
-        match permits.1 {
-            Some(_) => Self::Within,
-            None => Self::Beyond,
+        match permits {
+            (Some(_), Some(_)) => Self::Reading,
+            (None, Some(_)) => Self::Within,
+            (_, None) => Self::Beyond,
+        }
+    }
+
+    /// Whether it is among the mailbox's connections for as long as somebody likes.
+    pub(super) fn lasts(self) -> bool {
+        match self {
+            Self::Within | Self::Instead => false,
+            Self::Reading | Self::Beyond => true,
+            Self::Watching { within } => within,
         }
     }
 }

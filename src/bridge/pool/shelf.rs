@@ -14,6 +14,7 @@ use tokio::time::{Instant, timeout};
 use tracing::Instrument as _;
 
 use super::Purpose;
+use super::entry::Beside;
 use crate::auth::Sealed;
 use crate::bridge::budget::Place;
 use crate::imap::Connection;
@@ -52,8 +53,8 @@ pub(super) struct Shelf {
 #[derive(Default)]
 struct Stock {
     idle: Vec<Idle>,
-    /// Of each connection in use: who may use it, and since when the upstream has accepted that.
-    used: Vec<(Credential, Instant)>,
+    /// Of each connection in use.
+    used: Vec<Use>,
     /// How many of those nobody will ever give back.
     staying: usize,
     /// Sessions on the mailbox: for as long as there is one a connection is kept, whatever else is configured.
@@ -66,6 +67,17 @@ struct Idle {
     credential: Credential,
     accepted: Instant,
     since: Instant,
+}
+
+/// How a connection is used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Use {
+    /// Who may use it.
+    pub(super) credential: Credential,
+    /// Since when the upstream has accepted that.
+    pub(super) accepted: Instant,
+    /// Whether it is used for as long as a client likes.
+    pub(super) lasts: bool,
 }
 
 /// A connection in use. One that is dropped instead of given back is closed.
@@ -99,8 +111,7 @@ impl Drop for Visit {
 /// The right to one of a mailbox's connections.
 struct Seat {
     shelf: Arc<Shelf>,
-    credential: Credential,
-    accepted: Instant,
+    used: Use,
     stays: bool,
     #[expect(dead_code, reason = "held until the connection is not in use any more")]
     permits: Permits,
@@ -109,8 +120,7 @@ struct Seat {
 impl Drop for Seat {
     fn drop(&mut self) {
         let mut stock = self.shelf.stock();
-        let mine = (self.credential, self.accepted);
-        if let Some(at) = stock.used.iter().position(|used| *used == mine) {
+        if let Some(at) = stock.used.iter().position(|used| *used == self.used) {
             stock.used.swap_remove(at);
         }
         stock.staying -= usize::from(self.stays);
@@ -203,19 +213,17 @@ impl Shelf {
     pub(super) fn lease(
         self: &Arc<Self>,
         connection: Box<Connection>,
-        credential: Credential,
-        accepted: Instant,
+        used: Use,
         permits: Permits,
         is_fresh: bool,
     ) -> Lease {
-        self.stock().used.push((credential, accepted));
+        self.stock().used.push(used);
         Lease {
             connection,
             is_fresh,
             seat: Seat {
                 shelf: Arc::clone(self),
-                credential,
-                accepted,
+                used,
                 stays: false,
                 permits,
             },
@@ -229,7 +237,8 @@ impl Shelf {
             .idle
             .iter()
             .map(|idle| (idle.credential, idle.accepted));
-        let mut all = idle.chain(stock.used.iter().copied());
+        let used = stock.used.iter();
+        let mut all = idle.chain(used.map(|used| (used.credential, used.accepted)));
         all.any(|(of, accepted)| of == credential && accepted.elapsed() < trust)
     }
 
@@ -287,13 +296,12 @@ impl Stock {
 impl Seat {
     /// The same right, for another connection.
     fn renew(&mut self, accepted: Instant) {
-        let mine = (self.credential, self.accepted);
         let mut stock = self.shelf.stock();
-        if let Some(used) = stock.used.iter_mut().find(|used| **used == mine) {
-            used.1 = accepted;
+        if let Some(used) = stock.used.iter_mut().find(|used| **used == self.used) {
+            used.accepted = accepted;
         }
         drop(stock);
-        self.accepted = accepted;
+        self.used.accepted = accepted;
     }
 }
 
@@ -313,8 +321,8 @@ impl Lease {
         connection.rest();
         let idle = Idle {
             connection,
-            credential: seat.credential,
-            accepted: seat.accepted,
+            credential: seat.used.credential,
+            accepted: seat.used.accepted,
             since: Instant::now(),
         };
         // Before the right to it is given up: whoever waits for that finds it.

@@ -74,6 +74,7 @@ async fn on_sqlite_connections_and_log_ins_are_the_bridges_own_business() {
     let none = Caps {
         mailbox: Some(0),
         host: Some(0),
+        ..Caps::default()
     };
     let claimed = store.claim("one", &connecting(1), none).await.unwrap();
     assert_eq!(claimed, Claimed::Yes);
@@ -94,6 +95,7 @@ fn connecting(number: i64) -> Connecting {
 const TWO: Caps = Caps {
     mailbox: Some(2),
     host: None,
+    lasting: None,
 };
 
 /// Two bridges, `one` and `two`, with stores of their own on one database.
@@ -154,11 +156,39 @@ async fn two_bridges_share_the_number_of_connections_to_a_mailbox() {
 }
 
 #[tokio::test]
+async fn connections_that_last_as_long_as_clients_like_are_in_nobodys_way_who_says_so() {
+    let both = Both::new().await;
+    let own = |lasting| Caps {
+        lasting: Some(lasting),
+        ..TWO
+    };
+    assert_eq!(both.claim("one", 1, TWO).await, Claimed::Yes);
+    assert_eq!(both.claim("one", 2, TWO).await, Claimed::Yes);
+    // Nobody has said that they are such.
+    assert_eq!(both.claim("two", 1, own(0)).await, Claimed::FullMailbox);
+    assert_eq!(both.claim("one", 3, own(0)).await, Claimed::FullMailbox);
+    let read = (MAILBOX.to_owned(), 1);
+    both.one.lasting("one", &[read]).await.unwrap();
+    // Another message has no more right than before.
+    assert_eq!(both.claim("two", 1, TWO).await, Claimed::FullMailbox);
+    assert_eq!(both.claim("two", 1, own(0)).await, Claimed::Beyond);
+    // Two that end by themselves are there now; one more that does not is in nobody's way.
+    assert_eq!(both.claim("two", 2, own(0)).await, Claimed::FullMailbox);
+    assert_eq!(both.claim("one", 3, own(2)).await, Claimed::Beyond);
+    // It counts for as long as it is said.
+    both.sql("UPDATE lasting SET expires_at = expires_at - 5");
+    assert_eq!(both.claim("two", 2, own(0)).await, Claimed::FullMailbox);
+    both.two.disconnected("two", &[1]).await.unwrap();
+    assert_eq!(both.claim("two", 2, own(0)).await, Claimed::FullMailbox);
+}
+
+#[tokio::test]
 async fn two_bridges_share_the_number_of_connections_to_a_host() {
     let both = Both::new().await;
     let caps = Caps {
         mailbox: Some(9),
         host: Some(1),
+        ..Caps::default()
     };
     let other = Connecting {
         mailbox: "imap.example:993/other".to_owned(),
@@ -189,6 +219,7 @@ async fn of_many_who_ask_at_once_no_more_get_a_connection_than_there_may_be() {
         let caps = Caps {
             mailbox: Some(5),
             host: Some(7),
+            ..Caps::default()
         };
         tasks.spawn(async move {
             store
@@ -247,7 +278,7 @@ async fn who_waits_for_a_connection_is_known_to_who_has_one() {
     let both = Both::new().await;
     let one = Caps {
         mailbox: Some(1),
-        host: None,
+        ..Caps::default()
     };
     assert_eq!(both.claim("one", 1, one).await, Claimed::Yes);
     assert_eq!(both.claim("two", 1, one).await, Claimed::FullMailbox);
@@ -299,7 +330,7 @@ async fn a_command_beside_the_bridge_counts_too() {
     let command = Store::open(&place.url, Purpose::Command).await.unwrap();
     let one = Caps {
         mailbox: Some(1),
-        host: None,
+        ..Caps::default()
     };
     let claimed = command.claim("command", &connecting(1), one).await.unwrap();
     assert_eq!(claimed, Claimed::Yes);

@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 use tracing::Instrument as _;
 
-use super::{Credential, Idle, Lease, Permits, Shelf};
+use super::{Beside, Credential, Idle, Lease, Permits, Shelf, Use};
 
 /// So long somebody waits for it, beside what was waited for the turn.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -33,8 +33,12 @@ impl Shelf {
     ) -> Result<Lease, Permits> {
         match self.pick(wanted) {
             Some(idle) => {
-                let (credential, accepted) = (idle.credential, idle.accepted);
-                Ok(self.lease(idle.connection, credential, accepted, permits, false))
+                let used = Use {
+                    credential: idle.credential,
+                    accepted: idle.accepted,
+                    lasts: Beside::of(&permits).lasts(),
+                };
+                Ok(self.lease(idle.connection, used, permits, false))
             }
             None => Err(permits),
         }
@@ -88,7 +92,7 @@ impl Shelf {
     /// Whether there is a connection that the credential has opened, and that somebody will give back.
     fn is_in_use(&self, credential: Credential) -> bool {
         let stock = self.stock();
-        let mine = stock.used.iter().filter(|(of, _)| *of == credential);
+        let mine = stock.used.iter().filter(|used| used.credential == credential);
         // Those who keep theirs for good have the configured one.
         let staying = match credential {
             Credential::Configured => stock.staying,

@@ -53,6 +53,21 @@ impl Shelf {
         self.stock().idle.first().map(|idle| idle.since)
     }
 
+    /// How many connections are used for as long as a client likes.
+    pub(in super::super) fn lasting(&self) -> usize {
+        let stock = self.stock();
+        stock.used.iter().filter(|used| used.lasts).count()
+    }
+
+    /// How many connections there may be beside which one more is opened for bodies, which leave one to the rest. Those here that the rest
+    /// uses at this moment are no less than that one.
+    pub(in super::super) fn place_for_bodies(&self) -> usize {
+        let stock = self.stock();
+        let passing = stock.used.iter().filter(|used| !used.lasts).count();
+        let for_bodies = self.most.saturating_sub(1).max(1);
+        self.most.min(for_bodies + passing)
+    }
+
     /// How many connections there are.
     pub(in super::super) fn len(&self) -> usize {
         let stock = self.stock();

@@ -45,3 +45,21 @@ async fn nobody_waits_long_at_the_door_for_log_ins_that_have_no_end() {
     assert!(shelf.turn_at_the_door().await.is_some());
     assert_eq!(began.elapsed(), DOORSTEP);
 }
+
+#[tokio::test(start_paused = true)]
+async fn messages_leave_one_of_the_connections_to_lists_and_only_to_those() {
+    let in_use = |lasts| Use {
+        credential: Credential::Configured,
+        accepted: Instant::now(),
+        lasts,
+    };
+    for (most, for_bodies) in [(1, 1), (2, 1), (4, 3)] {
+        let shelf = Shelf::new(most);
+        assert_eq!(shelf.place_for_bodies(), for_bodies);
+        shelf.stock().used.push(in_use(true));
+        assert_eq!((shelf.place_for_bodies(), shelf.lasting()), (for_bodies, 1));
+        // A list that is under way has the one.
+        shelf.stock().used.push(in_use(false));
+        assert_eq!((shelf.place_for_bodies(), shelf.lasting()), (most, 1));
+    }
+}
