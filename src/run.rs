@@ -212,7 +212,7 @@ pub async fn bridge(
         checked.map_err(|trouble| StartError::Secret(trouble.to_string()))?;
     }
     let clients = oauth_clients(config)?;
-    let holder = instance();
+    let holder = instance()?;
     let mut configured = Vec::with_capacity(config.accounts.len());
     for account in &config.accounts {
         let Some(upstream) = by_name.get(account.upstream.as_str()) else {
@@ -298,11 +298,19 @@ pub fn oauth_client(oauth: &config::OAuth) -> Result<Client, StartError> {
     })
 }
 
-/// Names this process among those that share a store: host, process, and when it started.
-fn instance() -> String {
+/// Names this process among those that share a store: host, process, when it started, and 64 random bits. In containers that start together
+/// all but the last may be the same.
+///
+/// # Errors
+/// [`StartError::Secret`]
+fn instance() -> Result<String, StartError> {
     let host = rustix::system::uname();
     let host = host.nodename().to_string_lossy().into_owned();
-    format!("{host}:{}:{:x}", std::process::id(), clock::now())
+    let mut random = [0; 8];
+    aws_lc_rs::rand::fill(&mut random)
+        .map_err(|_| StartError::Secret("there are no random numbers".to_owned()))?;
+    let (process, random) = (std::process::id(), u64::from_ne_bytes(random));
+    Ok(format!("{host}:{process}:{:x}:{random:016x}", clock::now()))
 }
 
 /// The signals that the bridge listens to.
@@ -359,4 +367,14 @@ pub fn upstreams(config: &Config, metrics: &Metrics) -> Result<Router<Upstream>,
         ready.push((upstream.domains.clone(), Arc::new(made)));
     }
     Ok(Router::new(ready))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_instances_that_start_in_one_second_have_two_names() {
+        assert_ne!(instance().unwrap(), instance().unwrap());
+    }
 }
