@@ -137,9 +137,21 @@ impl Password {
     }
 }
 
-/// A logged-in connection, with an observer of its own if there is one.
+/// What has to be got from elsewhere before a connection is opened: an authorization server may take its time.
+///
+/// # Errors
+/// As [`Tokens::access`].
+pub(super) async fn access(entrance: Entrance<'_>) -> Result<Option<Access>, Trouble> {
+    match entrance.password {
+        Password::Tokens(tokens) => tokens.access().await.map(Some),
+        Password::Presented(_) | Password::Configured(_) => Ok(None),
+    }
+}
+
+/// A logged-in connection, by what [`access`] has given, with an observer of its own if there is one.
 pub(super) async fn open(
     entrance: Entrance<'_>,
+    access: Option<Access>,
     observer: Option<Arc<dyn Observer>>,
 ) -> Result<Box<Connection>, Trouble> {
     let Entrance {
@@ -159,7 +171,13 @@ pub(super) async fn open(
             let secret = read.map_err(|error| Trouble::Password(error.to_string()))?;
             open_with(endpoint, login, Proof::Password(secret), true).await?
         }
-        Password::Tokens(tokens) => open_with_token(endpoint, login, tokens).await?,
+        Password::Tokens(tokens) => {
+            let access = match access {
+                Some(access) => access,
+                None => tokens.access().await?,
+            };
+            open_with_token(endpoint, login, tokens, access).await?
+        }
     };
     if let Some(life) = upstream.session_life {
         // Before the upstream ends it, be it in the middle of a message.
@@ -183,8 +201,8 @@ async fn open_with_token(
     endpoint: &Endpoint,
     login: &str,
     tokens: &Arc<Tokens>,
+    access: Access,
 ) -> Result<Box<Connection>, Trouble> {
-    let access = tokens.access().await?;
     let refused = match log_in_with(endpoint, login, &access).await {
         Err(error) if error.nature() == Nature::Credentials => error,
         opened => return opened.map_err(|error| of_log_in(error, true)),

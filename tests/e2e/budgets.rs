@@ -10,6 +10,7 @@ use crate::support::clock::{Clock, HOUR};
 use crate::support::fake_mailbox::Mailbox;
 use crate::support::imap_peer::{Flow, PASSWORD, Peer, RunningPeer, USER};
 use crate::support::mail::large;
+use crate::support::oauth_server::{Failure, OAuthServer};
 use crate::support::pop3::Pop3;
 use crate::support::process::{eventually, pause};
 
@@ -279,4 +280,19 @@ fn connections_that_are_only_kept_make_room_where_a_host_has_as_many_as_it_may()
     }
     log_in_at_last(&bridge, USER);
     assert!(open() <= 2.0);
+}
+
+#[test]
+fn an_authorization_server_that_takes_its_time_keeps_no_place_and_no_turn_from_others() {
+    let peer = Peer::with_mail(1).start();
+    let server = OAuthServer::start();
+    let folder = tempfile::tempdir().unwrap();
+    let oauth = server.service_account_table("idp", folder.path());
+    server.fail(Failure::Slow(Duration::from_secs(30)));
+    let account = "[account.info]\nlogin = \"info@example.com\"\noauth = \"idp\"";
+    let keys = format!("host_connections = 1\n{oauth}{account}");
+    let bridge = config(&peer, &keys).start();
+    // The account is looked after from the start on.
+    eventually("a token is asked for", || !server.asked().is_empty());
+    assert_eq!(log_in_at_last(&bridge, USER), 0);
 }

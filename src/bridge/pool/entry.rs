@@ -11,7 +11,7 @@ use tracing::Instrument as _;
 use super::shelf::Shelf;
 use super::{Entrance, Lease, Permits, Pool, Purpose, Turn};
 use crate::bridge::Upstream;
-use crate::bridge::account::{Account, open};
+use crate::bridge::account::{Account, access, open};
 use crate::bridge::budget::{Allowance, Metered, Pass, Place, Short};
 use crate::bridge::trouble::Trouble;
 use crate::imap::Connection;
@@ -72,7 +72,7 @@ impl Pool {
         // Before the wait for a place.
         entrance.upstream.backoff.may_open(entrance.login)?;
         let Some(place) = &shelf.place else {
-            return open(entrance, None).await;
+            return open(entrance, None, None).await;
         };
         loop {
             match self.within_limits(shelf, place, entrance, beside).await {
@@ -92,6 +92,8 @@ impl Pool {
         beside: Beside,
     ) -> Result<Box<Connection>, Trouble> {
         let upstream = entrance.upstream;
+        // Before the place and the turn: who waits for an authorization server keeps both from others.
+        let access = access(entrance).await?;
         let mut mailbox = place.mailbox.clone();
         let mut caps = Caps {
             mailbox: None,
@@ -160,7 +162,7 @@ impl Pool {
         let is_kept = !pass.is_beyond;
         let observer = Arc::clone(&upstream.endpoint.observer);
         let metered = Metered::new(observer, place.meter.clone(), pass);
-        let mut connection = open(entrance, Some(Arc::new(metered))).await?;
+        let mut connection = open(entrance, access, Some(Arc::new(metered))).await?;
         if !is_kept {
             connection.retire_at(std::time::Instant::now());
         }
