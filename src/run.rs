@@ -144,7 +144,8 @@ pub async fn serve(config: &Config) -> Result<(), StartError> {
         }
         None => None,
     };
-    let tending = tokio::spawn(Arc::clone(&bridge).tend(ends.clone()));
+    let (tell_over, over) = watch::channel(false);
+    let tending = tokio::spawn(Arc::clone(&bridge).tend(ends.clone(), over));
     let serving = tokio::spawn(server.run(ends));
     let signal = signals.end().await;
     info!(
@@ -158,6 +159,7 @@ pub async fn serve(config: &Config) -> Result<(), StartError> {
         _ = serving => {}
         signal = signals.end() => warn!("{signal} again: ending at once"),
     }
+    let _ = tell_over.send(true);
     // Both write what they have to write, and are done soon.
     let _ = tokio::time::timeout(LAST_WRITES, tending).await;
     let _ = tokio::time::timeout(LAST_WRITES, bridge.tokens_settled()).await;

@@ -48,8 +48,13 @@ impl LastSeen {
 }
 
 impl Bridge {
-    /// Works in the background until `shutdown` turns true, and then writes what is left to write.
-    pub async fn tend(self: Arc<Self>, mut shutdown: watch::Receiver<bool>) {
+    /// Works in the background until `shutdown` turns true, and for the sessions that are left until `over` does; then writes what is left
+    /// to write.
+    pub async fn tend(
+        self: Arc<Self>,
+        mut shutdown: watch::Receiver<bool>,
+        mut over: watch::Receiver<bool>,
+    ) {
         let mut beat = interval(BEAT);
         let mut sweep = interval(self.limits.sweep_interval);
         let mut prune = interval(PRUNE);
@@ -64,7 +69,8 @@ impl Bridge {
                 watching.spawn(Arc::clone(&self).watch(account.name.clone()));
             }
         }
-        watching.spawn(Arc::clone(&self).reckon());
+        let mut reckoning = JoinSet::new();
+        reckoning.spawn(Arc::clone(&self).reckon());
         loop {
             tokio::select! {
                 () = told(&mut shutdown) => break,
@@ -79,6 +85,14 @@ impl Bridge {
         // What they were about to do is written down and is done after the next start.
         sweeps.end();
         watching.abort_all();
+        // For as long as sessions last that may last long: others would think them dead, and take their locks.
+        loop {
+            tokio::select! {
+                () = told(&mut over) => break,
+                _ = beat.tick() => self.beat().await,
+            }
+        }
+        reckoning.abort_all();
         self.beat().await;
         self.accounts.pool.close().await;
     }

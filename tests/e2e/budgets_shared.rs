@@ -18,6 +18,7 @@ struct Office {
     database: String,
     folder: tempfile::TempDir,
     keys: String,
+    limits: String,
 }
 
 impl Office {
@@ -26,13 +27,15 @@ impl Office {
             database: Postgres::shared().database(),
             folder: tempfile::tempdir().unwrap(),
             keys: keys.to_owned(),
+            limits: String::new(),
         }
     }
 
     fn bridge(&self, peer: &RunningPeer) -> Bridge {
-        let (url, folder, keys) = (peer.plain_url(), self.folder.path().display(), &self.keys);
+        let (url, folder) = (peer.plain_url(), self.folder.path().display());
+        let (keys, limits) = (&self.keys, &self.limits);
         Options::config(&format!(
-            "state_folder = \"{folder}\"\n[limits]\nread_ahead = \"0B\"\n[upstream.x]\nurl = \"{url}\"\n{keys}\n"
+            "state_folder = \"{folder}\"\n[limits]\nread_ahead = \"0B\"\n{limits}\n[upstream.x]\nurl = \"{url}\"\n{keys}\n"
         ))
         .state(Path::new(&self.database))
         .start()
@@ -171,6 +174,35 @@ fn a_bridge_that_is_killed_gives_its_connections_back_after_a_minute() {
     office.sql(&later);
     assert_eq!(log_in_at_last(&two, &desk), 0);
     assert_ne!(office.sql("SELECT holder FROM instance"), holder);
+}
+
+#[test]
+fn a_bridge_that_is_told_to_end_is_alive_for_as_long_as_somebody_reads() {
+    let mut office = Office::new("connections = 1");
+    office.limits = "drain = \"1h\"".to_owned();
+    let (peer, release) = holding_back(1);
+    let peer = peer.start();
+    let mut one = office.bridge(&peer);
+    let mut reading = one.pop3_as(USER);
+    reading.send("RETR 1");
+    peer.wait_for("UID FETCH 1", 1);
+    one.signal("TERM");
+    one.wait_for_line("it ends", |line| line.contains("ending when"));
+    // It has said that it is alive for the last time before it was told, and has an hour.
+    for _ in 0..2 {
+        let left = "(expires_at - EXTRACT(EPOCH FROM clock_timestamp()))";
+        office.sql("UPDATE instance SET expires_at = expires_at - 55");
+        eventually("it says that it is alive", || {
+            office.sql(&format!("SELECT {left} > 30 FROM instance")) == "t"
+        });
+    }
+    let lease = office.sql("SELECT COUNT(*) FROM lease");
+    assert_eq!(lease, "1", "its client's lock");
+    drop(release);
+    reading.expect_ok();
+    reading.body();
+    assert!(one.wait().success());
+    assert_eq!(office.sql("SELECT COUNT(*) FROM connection"), "0");
 }
 
 #[test]
