@@ -283,6 +283,30 @@ fn connections_that_are_only_kept_make_room_where_a_host_has_as_many_as_it_may()
 }
 
 #[test]
+fn who_waits_for_a_connection_ends_one_that_is_kept_and_waits_for_its_end() {
+    let (release, released) = channel::<()>();
+    let released = Mutex::new(released);
+    let peer = Peer::with_mail(1).on("LOGOUT", move |_, _| {
+        // An error is the end of the test.
+        let _ = released.lock().expect("the word").recv();
+        Flow::Default
+    });
+    let peer = peer.start();
+    let bridge = config(&peer, "host_connections = 3").start();
+    for n in 0..3 {
+        assert_eq!(log_in_at_last(&bridge, &format!("user{n}@example.com")), 0);
+    }
+    let mut pop3 = bridge.pop3();
+    pop3.ok(&format!("USER {USER}"));
+    pop3.send(&format!("PASS {PASSWORD}"));
+    // The answer to LOGOUT does not come; it is tried again and again until patience with it is over.
+    pop3.expect_ok();
+    assert_eq!(peer.commands("LOGOUT").len(), 1);
+    drop(release);
+    pop3.quit();
+}
+
+#[test]
 fn an_authorization_server_that_takes_its_time_keeps_no_place_and_no_turn_from_others() {
     let peer = Peer::with_mail(1).start();
     let server = OAuthServer::start();

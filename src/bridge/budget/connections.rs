@@ -22,6 +22,8 @@ pub(in super::super) struct Connections {
     /// Where the local pace counts from.
     since: Instant,
     open: Mutex<Open>,
+    /// Held by who tells the store of connections that are no more.
+    telling: tokio::sync::Mutex<()>,
 }
 
 #[derive(Default)]
@@ -61,6 +63,7 @@ impl Connections {
             holder,
             since: Instant::now(),
             open: Mutex::default(),
+            telling: tokio::sync::Mutex::default(),
         }
     }
 
@@ -156,8 +159,9 @@ impl Connections {
         }))
     }
 
-    /// Tells the store of connections that are no more.
-    pub(super) async fn tell(&self) {
+    /// Tells the store of connections that are no more. In the end it has heard of all that were none before.
+    pub(in super::super) async fn tell(&self) {
+        let _turn = self.telling.lock().await;
         let over = std::mem::take(&mut self.open().over);
         if let Err(error) = self.store.disconnected(&self.holder, &over).await {
             warn!(%error, "connections that have ended are counted for some time to come");

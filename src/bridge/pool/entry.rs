@@ -5,6 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 use tracing::Instrument as _;
 
@@ -116,7 +117,11 @@ impl Pool {
         let began = Instant::now();
         let until = began + patience;
         let mut pause = FIRST_PAUSE;
+        // The one that was let go: until it does not count any more no other one is.
+        let mut leaving: Option<JoinHandle<()>> = None;
         let mut pass = loop {
+            // Before it is tried: an end in between is seen at the next try.
+            let is_gone = leaving.as_ref().is_none_or(JoinHandle::is_finished);
             let claimed = self
                 .budgets
                 .connections
@@ -126,10 +131,12 @@ impl Pool {
                 Ok(pass) => break pass,
                 Err(full) => full,
             };
-            self.make_way(full, shelf, &upstream.name);
+            if is_gone {
+                leaving = self.make_way(full, shelf, &upstream.name);
+            }
             match beside {
-                // Not at the first try: those that nobody uses make room.
-                Beside::Within => {
+                // Those that nobody uses make room first.
+                Beside::Within if leaving.is_none() => {
                     caps.lasting = self.lasting(&place.mailbox).map(|(_, lasting)| lasting);
                 }
                 Beside::Reading if began.elapsed() < BODY_PATIENCE => {
@@ -169,16 +176,19 @@ impl Pool {
         Ok(connection)
     }
 
-    /// Lets go of a connection that nobody uses, for another one in its place.
-    fn make_way(&self, full: Claimed, shelf: &Shelf, upstream: &str) {
+    /// Lets go of a connection that nobody uses, for another one in its place. What it gives has ended when it does not count any more.
+    fn make_way(&self, full: Claimed, shelf: &Shelf, upstream: &str) -> Option<JoinHandle<()>> {
         let idle = match full {
             Claimed::Yes | Claimed::Beyond => None,
             Claimed::FullMailbox => shelf.let_go(),
             Claimed::FullHost => self.let_go_at(upstream),
+        }?;
+        let connections = Arc::clone(&self.budgets.connections);
+        let leaving = async move {
+            idle.logout().await;
+            connections.tell().await;
         };
-        if let Some(idle) = idle {
-            tokio::spawn(idle.logout().in_current_span());
-        }
+        Some(tokio::spawn(leaving.in_current_span()))
     }
 
     /// The connection to this upstream that nobody has used for longest.
