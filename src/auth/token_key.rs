@@ -4,7 +4,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, fchown};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -14,6 +14,8 @@ use crate::secret::SecretFile;
 
 /// The name of the bridge's own file, in the state folder.
 const FILE: &str = "token.key";
+/// What tells whose the state is, in the same folder.
+const STATE: &str = "state.db";
 
 /// How many files were made by this process.
 static MADE: AtomicU64 = AtomicU64::new(0);
@@ -103,7 +105,8 @@ impl std::fmt::Display for TokenKey {
     }
 }
 
-/// Makes the file with a new key in it, readable to its owner only, whole or not at all; one that is there stays.
+/// Makes the file with a new key in it, readable to its owner only, whole or not at all; one that is there stays. Where root makes it, it
+/// belongs to whom the state belongs to: the bridge that is to read it runs as somebody else.
 fn make(file: &Path) -> io::Result<()> {
     let folder = file.parent().unwrap_or(Path::new("."));
     fs::DirBuilder::new()
@@ -114,14 +117,21 @@ fn make(file: &Path) -> io::Result<()> {
     // Of nobody else's, in this process or another one.
     let one = MADE.fetch_add(1, Ordering::Relaxed);
     let half = folder.join(format!("{FILE}.{}.{one}", std::process::id()));
+    // Of a process that is long gone.
+    let _ = fs::remove_file(&half);
     let made = (|| {
+        // Nothing that is there is followed: the folder may be somebody's whom root must not trust.
         let mut new = OpenOptions::new()
             .write(true)
-            .create(true)
-            .truncate(true)
+            .create_new(true)
             .mode(0o600)
             .open(&half)?;
         writeln!(new, "{}", key.expose())?;
+        if rustix::process::geteuid().is_root()
+            && let Some((user, group)) = bridges_user(folder)?
+        {
+            fchown(&new, Some(user), Some(group))?;
+        }
         new.sync_all()?;
         // Not a rename, which would take the place of what another process has made meanwhile.
         match fs::hard_link(&half, file) {
@@ -136,9 +146,22 @@ fn make(file: &Path) -> io::Result<()> {
     made
 }
 
+/// Whom the state in this folder belongs to, and their group; none where that is root.
+fn bridges_user(folder: &Path) -> io::Result<Option<(u32, u32)>> {
+    // A database that root's own command has just made says nothing.
+    for of in [&folder.join(STATE), folder] {
+        match fs::metadata(of) {
+            Ok(of) if of.uid() != 0 => return Ok(Some((of.uid(), of.gid()))),
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+    }
+    Ok(None)
+}
+
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt;
+    use std::os::unix::fs::{PermissionsExt, chown, symlink};
 
     use super::*;
 
@@ -159,6 +182,51 @@ mod tests {
         make(&file).unwrap();
         assert_eq!(place.read().unwrap().unwrap().id(), made.id());
         assert_eq!(place.warning(), None);
+    }
+
+    #[test]
+    fn a_key_that_root_makes_belongs_to_whom_the_state_belongs_to() {
+        if !rustix::process::geteuid().is_root() {
+            // Nobody else can give a file away.
+            return;
+        }
+        // The folder's owner and the database's, where there is one; whom the key belongs to.
+        let cases = [
+            (4711, None, 4711),
+            (4711, Some(0), 4711),
+            (0, Some(4711), 4711),
+            (4711, Some(4712), 4712),
+            (0, None, 0),
+        ];
+        for (of_folder, of_state, expected) in cases {
+            let folder = tempfile::tempdir().unwrap();
+            chown(folder.path(), Some(of_folder), Some(of_folder)).unwrap();
+            if let Some(owner) = of_state {
+                let state = folder.path().join(STATE);
+                fs::write(&state, "").unwrap();
+                chown(&state, Some(owner), Some(owner)).unwrap();
+            }
+            TokenKey::new(None, folder.path()).read_or_make().unwrap();
+            let made = fs::metadata(folder.path().join(FILE)).unwrap();
+            assert_eq!((made.uid(), made.gid()), (expected, expected));
+            assert_eq!(made.permissions().mode() & 0o777, 0o600);
+        }
+    }
+
+    #[test]
+    fn a_key_is_not_written_where_somebody_has_laid_a_way_to() {
+        let folder = tempfile::tempdir().unwrap();
+        let elsewhere = folder.path().join("elsewhere");
+        fs::write(&elsewhere, "precious").unwrap();
+        let state = folder.path().join("state");
+        fs::create_dir(&state).unwrap();
+        let next = MADE.load(Ordering::Relaxed);
+        for one in next..next + 100 {
+            let half = state.join(format!("{FILE}.{}.{one}", std::process::id()));
+            symlink(&elsewhere, half).unwrap();
+        }
+        TokenKey::new(None, &state).read_or_make().unwrap();
+        assert_eq!(fs::read_to_string(&elsewhere).unwrap(), "precious");
     }
 
     #[test]

@@ -159,7 +159,11 @@ fn a_person_who_says_no_is_believed() {
     let place = Place::new("");
     place.server.deny();
     let mut login = place.login(&[]);
-    let back = consent(&login.address());
+    let address = login.address();
+    // What would be in the way of keeping tokens shows before somebody is sent to a browser.
+    let key = place.config.with_file_name("state").join("token.key");
+    assert!(key.exists(), "{}", key.display());
+    let back = consent(&address);
     let (status, page) = get(&back);
     assert_eq!(status, 400, "{page}");
     place.fails(

@@ -47,7 +47,7 @@ pub(super) async fn run(
     // First what would be in the way at the end.
     let store = open(config).await?;
     let key = TokenKey::new(config.token_key.clone(), &config.state.folder);
-    key.read().map_err(CommandError::Failed)?;
+    key.read_or_make().map_err(CommandError::Failed)?;
     let client = oauth_client(oauth)?;
     let device = match options.device || oauth.grant == Grant::Device || options.no_browser {
         true => device(options, &client, notes).await?,
