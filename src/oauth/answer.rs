@@ -125,6 +125,7 @@ impl Refused {
                 why,
                 retry_after: self.retry_after,
             },
+            _ if self.is_policy() => OAuthError::Misconfigured(why),
             // The last three are Microsoft's and OpenID Connect's words for it.
             "invalid_grant" | "interaction_required" | "consent_required" | "login_required" => {
                 OAuthError::Revoked(why)
@@ -162,8 +163,46 @@ impl Refused {
     fn is_passing(&self) -> bool {
         /// A loop of requests; a budget; the directory.
         const PASSING: [&str; 3] = ["AADSTS50196", "AADSTS90024", "AADSTS90033"];
+        self.microsofts_code()
+            .is_some_and(|code| PASSING.contains(&code))
+    }
+
+    /// Microsoft's codes for a rule of the organization that stands in the way here and now: of a place, a device, an application, or
+    /// how somebody has to log in. They come with words that mean a person elsewhere, but the grant is good again as soon as the rule
+    /// is changed.
+    fn is_policy(&self) -> bool {
+        const POLICY: [&str; 18] = [
+            // The device's system is not supported; a second factor, or the registration of one, is asked for, here perhaps with
+            // another provider; the device has to prove itself, or is not in the state that is asked for.
+            "AADSTS50005",
+            "AADSTS50072",
+            "AADSTS50074",
+            "AADSTS50076",
+            "AADSTS50079",
+            "AADSTS50097",
+            "AADSTS50131",
+            "AADSTS50158",
+            // The device is not managed or not in the domain, the application is not approved, access is blocked, the second factor
+            // cannot be registered from here, the application is not protected.
+            "AADSTS53000",
+            "AADSTS53001",
+            "AADSTS53002",
+            "AADSTS53003",
+            "AADSTS53004",
+            "AADSTS53009",
+            "AADSTS530003",
+            "AADSTS530032",
+            "AADSTS530035",
+            "AADSTS530084",
+        ];
+        self.microsofts_code()
+            .is_some_and(|code| POLICY.contains(&code))
+    }
+
+    /// Such as `AADSTS50196`, which says more than the error beside it.
+    fn microsofts_code(&self) -> Option<&str> {
         let word = self.description.split([':', ' ']).next();
-        word.is_some_and(|word| PASSING.contains(&word))
+        word.filter(|word| word.starts_with("AADSTS"))
     }
 
     /// Whether the times in an assertion were what was wrong.

@@ -131,6 +131,44 @@ fn microsofts_own_trouble_ends_no_grant() {
 }
 
 #[test]
+fn a_rule_of_an_organization_at_microsoft_ends_no_grant() {
+    let said = |error: &str, words: &str| {
+        refused(&format!(
+            "{{\"error\":\"{error}\",\"error_description\":\"{words}\"}}"
+        ))
+        .error()
+    };
+    let blocked =
+        "AADSTS53003: Access has been blocked by Conditional Access policies.\\r\\nTrace ID: 1";
+    for (error, words) in [
+        ("invalid_grant", blocked),
+        ("interaction_required", blocked),
+        (
+            "invalid_grant",
+            "AADSTS53000: Device is not in required device state: compliant.",
+        ),
+        (
+            "interaction_required",
+            "AADSTS50076: Due to a configuration change made by your administrator, you must use multi-factor authentication.",
+        ),
+        (
+            "invalid_grant",
+            "AADSTS530003: Your device is required to be managed.",
+        ),
+    ] {
+        let kind = said(error, words);
+        assert!(matches!(kind, OAuthError::Misconfigured(_)), "{kind}");
+        let quoted = &words[.."AADSTS50076: D".len()];
+        assert!(kind.to_string().contains(quoted), "{kind}");
+    }
+    // A password that was changed, a grant that was taken back, and codes that only begin alike.
+    for code in ["AADSTS50173", "AADSTS65001", "AADSTS70008", "AADSTS5300399"] {
+        let kind = said("invalid_grant", &format!("{code}: Gone."));
+        assert!(matches!(kind, OAuthError::Revoked(_)), "{code}: {kind}");
+    }
+}
+
+#[test]
 fn a_servers_words_are_short_and_hold_no_secret() {
     assert_eq!(cleaned("a\u{1b}[2J\r\nb\tc", &[]), "a [2J b c");
     assert!(cleaned("your s3cret is wrong", &["s3cret"]).starts_with("withheld"));
