@@ -8,12 +8,14 @@ mod find;
 mod keeper;
 mod memory;
 mod refresh;
+mod standing;
 mod trouble;
 
 #[cfg(test)]
 mod tests;
 
-pub use keeper::{Keeper, Owner, TokenStanding};
+pub use keeper::{Keeper, Owner};
+pub use standing::{TokenStanding, kept_standings};
 pub use trouble::TokenTrouble;
 
 pub(super) use ahead::Watched;

@@ -10,6 +10,7 @@ pub mod status;
 pub mod store;
 pub mod sweep;
 mod times;
+mod tokens;
 
 use std::fmt;
 use std::io;

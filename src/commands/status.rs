@@ -1,6 +1,7 @@
-//! `popbridge status`: who has not collected what.
+//! `popbridge status`: who has not collected what, and whether accounts can be opened.
 //!
-//! Asks the store only, so that it answers at once, also while the bridge is running or the upstream is not.
+//! Asks the store only, so that it answers at once, also while the bridge is running or the upstream is not. It needs no secret, nor the
+//! key of the tokens.
 //! Must not know: SQL, IMAP.
 
 use std::io::Write;
@@ -8,12 +9,16 @@ use std::io::Write;
 use serde_json::{Value, json};
 
 use super::CommandError;
+use super::format::printable;
 use super::mailboxes::{Found, mailboxes};
 use super::times::{ago, utc};
+use super::tokens::{fields, sentence};
 use crate::bridge::office::{MailboxReport, report};
+use crate::bridge::tokens::{TokenStanding, kept_standings};
 use crate::bridge::{Standing, clock};
 use crate::cli::client::StatusOptions as Options;
 use crate::config::Config;
+use crate::run::token_owners;
 
 /// Writes the status of all mailboxes to `out`, and to `notes` what is no part of it.
 ///
@@ -44,27 +49,64 @@ pub async fn run(
             .clients
             .retain(|client| !options.waiting || client.waiting > 0);
     }
+    let wanted = |name: &str| options.account.as_deref().is_none_or(|one| one == name);
+    let mut owners = token_owners(config);
+    owners.retain(|owner| wanted(&owner.account));
+    let tokens = kept_standings(store, &owners).await?;
+    let of = |account: &str| tokens.iter().find(|one| one.owner.account == account);
+    // Accounts that the bridge has never been able to open.
+    let is_closed = |one: &&TokenStanding| {
+        let account = Some(one.owner.account.as_str());
+        !reports.iter().any(|it| it.account.as_deref() == account)
+    };
+    let closed: Vec<&TokenStanding> = tokens.iter().filter(is_closed).collect();
     if options.json {
-        let all: Vec<Value> = reports.iter().map(|report| as_json(report, now)).collect();
+        let mailboxes = reports.iter().map(|report| {
+            let token = report.account.as_deref().and_then(of);
+            as_json(report, token.map(|token| token_as_json(config, token)), now)
+        });
+        let closed = closed.iter().map(|token| closed_as_json(config, token));
+        let all: Vec<Value> = mailboxes.chain(closed).collect();
         writeln!(out, "{:#}", json!({ "time": now, "mailboxes": all }))?;
         return Ok(());
     }
-    if reports.is_empty() {
+    if reports.is_empty() && closed.is_empty() {
         writeln!(out, "There is no mailbox yet: nobody has logged in.")?;
     }
     for report in &reports {
-        as_text(report, now, out)?;
+        let token = report.account.as_deref().and_then(of);
+        let token = token.map(|token| sentence(config, token));
+        as_text(report, token.as_deref(), now, out)?;
+    }
+    for token in closed {
+        let owner = &token.owner;
+        writeln!(
+            out,
+            "account {}: {} at {}\n  token: {}\n",
+            owner.account,
+            owner.login,
+            owner.upstream,
+            sentence(config, token)
+        )?;
     }
     Ok(())
 }
 
-fn as_text(report: &MailboxReport, now: i64, out: &mut dyn Write) -> std::io::Result<()> {
+fn as_text(
+    report: &MailboxReport,
+    token: Option<&str>,
+    now: i64,
+    out: &mut dyn Write,
+) -> std::io::Result<()> {
     let mailbox = &report.mailbox;
     let account = match &report.account {
         Some(account) => format!("account {account}: "),
         None => String::new(),
     };
     writeln!(out, "{account}{} at {}", mailbox.login, mailbox.upstream)?;
+    if let Some(token) = token {
+        writeln!(out, "  token: {token}")?;
+    }
     writeln!(out, "  {} messages", report.messages)?;
     if let Some(stop) = &mailbox.stopped {
         writeln!(
@@ -140,7 +182,27 @@ fn pending(report: &MailboxReport) -> Vec<(String, usize, Option<&str>)> {
     groups
 }
 
-fn as_json(report: &MailboxReport, now: i64) -> Value {
+fn token_as_json(config: &Config, token: &TokenStanding) -> Value {
+    fields(config, token, Value::from)
+}
+
+/// The same fields as of a mailbox that the store knows.
+fn closed_as_json(config: &Config, token: &TokenStanding) -> Value {
+    let owner = &token.owner;
+    json!({
+        "login": owner.login,
+        "upstream": owner.upstream,
+        "account": owner.account,
+        "token": token_as_json(config, token),
+        "messages": 0,
+        "sweep_stopped": null,
+        "pending": [],
+        "unreadable": [],
+        "clients": [],
+    })
+}
+
+fn as_json(report: &MailboxReport, token: Option<Value>, now: i64) -> Value {
     let mailbox = &report.mailbox;
     let pending: Vec<Value> = pending(report)
         .into_iter()
@@ -162,6 +224,7 @@ fn as_json(report: &MailboxReport, now: i64) -> Value {
         "login": mailbox.login,
         "upstream": mailbox.upstream,
         "account": report.account,
+        "token": token,
         "messages": report.messages,
         "sweep_stopped": mailbox.stopped.as_ref().map(|stop| {
             json!({ "would_take": stop.would_take, "of": stop.of, "at": stop.at })
@@ -189,9 +252,4 @@ fn client_as_json(client: &Standing, now: i64) -> Value {
         "expired": client.expired,
         "expires": client.expires_at,
     })
-}
-
-/// A name on a person's terminal: what could command it is left out.
-fn printable(text: &str) -> String {
-    text.chars().filter(|c| !c.is_control()).collect()
 }

@@ -81,6 +81,7 @@ mod shared_figures;
 mod starttls;
 mod together;
 mod token_clients;
+mod token_status;
 mod traffic;
 mod uidonly;
 mod unreadable;

@@ -11,13 +11,14 @@ use zeroize::Zeroizing;
 use super::super::trouble::Trouble;
 use super::super::{clock, key};
 use super::TokenTrouble;
+use super::standing::{TokenStanding, kept_standings};
 use crate::auth::TokenKey;
 use crate::auth::name::normalized;
 use crate::auth::seal::{Purpose, SealError, SealingKey};
 use crate::config;
 use crate::oauth::Granted;
 use crate::secret::Secret;
-use crate::store::{NewToken, Store, StoredToken, TokenId, TokenState};
+use crate::store::{NewToken, Store, StoredToken, TokenId};
 
 /// Whose tokens: an account's, from a provider.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,17 +33,6 @@ pub struct Owner {
     pub provider: String,
     /// Whom the tokens are for.
     pub user: String,
-}
-
-/// How an account's tokens stand.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TokenStanding {
-    /// Whose they are.
-    pub owner: Owner,
-    /// As they are kept; none: there have never been any.
-    pub kept: Option<StoredToken>,
-    /// Why they cannot be used, whatever their age.
-    pub trouble: Option<TokenTrouble>,
 }
 
 /// See the module.
@@ -129,50 +119,30 @@ impl Keeper {
         Ok(())
     }
 
-    /// How the tokens of these accounts stand, in the same order.
+    /// How the tokens of these accounts stand, in the same order, with what is wrong with the key.
     ///
     /// # Errors
     /// The store's.
     pub async fn standings(&self, owners: &[Owner]) -> Result<Vec<TokenStanding>, Trouble> {
-        let mut standings = Vec::with_capacity(owners.len());
-        for owner in owners {
-            let mailbox = self.store.find_mailbox(&owner.upstream, &owner.login);
-            let kept = match mailbox.await? {
-                Some(mailbox) => {
-                    let provider = owner.provider.clone();
-                    let mailbox = mailbox.id;
-                    self.store.token(&TokenId { mailbox, provider }).await?
-                }
-                None => None,
-            };
-            standings.push(TokenStanding {
-                trouble: self.trouble(owner, kept.as_ref()),
-                owner: owner.clone(),
-                kept,
-            });
+        let mut standings = kept_standings(&self.store, owners).await?;
+        for standing in &mut standings {
+            if let Some(trouble) = self.inner_trouble(standing) {
+                standing.trouble = Some(trouble);
+            }
         }
         Ok(standings)
     }
 
-    fn trouble(&self, owner: &Owner, kept: Option<&StoredToken>) -> Option<TokenTrouble> {
-        let kept = kept?;
-        match self.open(owner, kept) {
-            Err(Trouble::Token(trouble)) => return Some(trouble),
+    /// What only the key can tell.
+    fn inner_trouble(&self, standing: &TokenStanding) -> Option<TokenTrouble> {
+        let owner = &standing.owner;
+        match self.open(owner, standing.kept.as_ref()?) {
+            Err(Trouble::Token(trouble)) => Some(trouble),
             Ok(Some(opened)) if !opened.is_for(owner) => {
                 let account = owner.account.clone();
-                return Some(TokenTrouble::Missing { account });
+                Some(TokenTrouble::Missing { account })
             }
-            _ => {}
-        }
-        let why = || kept.last_error.clone().unwrap_or_default();
-        match kept.state {
-            TokenState::Good => None,
-            TokenState::Failing => Some(TokenTrouble::Later(why())),
-            TokenState::Misconfigured => Some(TokenTrouble::Misconfigured(why())),
-            TokenState::Revoked => Some(TokenTrouble::Revoked {
-                account: owner.account.clone(),
-                why: why(),
-            }),
+            _ => None,
         }
     }
 

@@ -7,9 +7,10 @@ use std::io::Write;
 use serde_json::{Value, json};
 
 use super::super::format::{printable, rfc3339, table, time};
+use super::super::tokens::{expires, fields, last_error, refreshed, state};
 use super::super::{CommandError, open};
 use super::owner;
-use crate::bridge::tokens::{TokenStanding, TokenTrouble};
+use crate::bridge::tokens::TokenStanding;
 use crate::cli::oauth::Status as Options;
 use crate::config::Config;
 use crate::run::{keeper, token_owners};
@@ -81,54 +82,8 @@ fn row(config: &Config, standing: &TokenStanding) -> Vec<String> {
     ]
 }
 
-/// One word, for programs, too.
-fn state(config: &Config, standing: &TokenStanding) -> &'static str {
-    match &standing.trouble {
-        Some(TokenTrouble::Missing { .. }) => "missing",
-        Some(TokenTrouble::Revoked { .. }) => "revoked",
-        Some(TokenTrouble::Misconfigured(_)) => "misconfigured",
-        Some(TokenTrouble::Later(_)) => "failing",
-        Some(TokenTrouble::Sealed { .. } | TokenTrouble::Key(_)) => "sealed",
-        None if standing.kept.is_some() => "good",
-        None => {
-            let mut all = config.oauth.iter();
-            let oauth = all.find(|oauth| oauth.name == standing.owner.provider);
-            match oauth.is_some_and(|oauth| oauth.grant.needs_a_person()) {
-                true => "missing",
-                // popbridge gets one when it needs it.
-                false => "none",
-            }
-        }
-    }
-}
-
-fn refreshed(standing: &TokenStanding) -> Option<i64> {
-    let at = standing.kept.as_ref()?.refreshed_at;
-    (at > 0).then_some(at)
-}
-
-fn expires(standing: &TokenStanding) -> Option<i64> {
-    let at = standing.kept.as_ref()?.expires_at;
-    (at > 0).then_some(at)
-}
-
-fn last_error(standing: &TokenStanding) -> Option<(&str, Option<i64>)> {
-    let kept = standing.kept.as_ref()?;
-    Some((kept.last_error.as_deref()?, kept.error_at))
-}
-
 fn as_json(config: &Config, standing: &TokenStanding) -> Value {
-    let owner = &standing.owner;
-    let error = last_error(standing);
-    json!({
-        "account": owner.account,
-        "oauth": owner.provider,
-        "user": owner.user,
-        "state": state(config, standing),
-        "trouble": standing.trouble.as_ref().map(ToString::to_string),
-        "refreshed": rfc3339(refreshed(standing)),
-        "expires": rfc3339(expires(standing)),
-        "last_error": error.map(|(error, _)| error),
-        "last_error_at": error.and_then(|(_, at)| rfc3339(at)),
-    })
+    let mut all = fields(config, standing, |at| rfc3339(at).into());
+    all["account"] = standing.owner.account.as_str().into();
+    all
 }

@@ -136,7 +136,8 @@ impl Folder<'_> {
             let agrees = pairing.only().is_some_and(|(position, origin)| {
                 let (known, fresh) = (self.known_traits(origin), self.traits(position));
                 let agrees = |known: Traits| {
-                    !known.contradict(&fresh) && !(ids_tell && differ(known.email_id, fresh.email_id))
+                    !known.contradict(&fresh)
+                        && !(ids_tell && differ(known.email_id, fresh.email_id))
                 };
                 may(position, origin) && known.is_some_and(agrees)
             });

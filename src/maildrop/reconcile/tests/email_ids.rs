@@ -70,7 +70,10 @@ fn another_emailid_is_another_message_where_the_known_ones_are_still_in_use() {
     // So it is when the folder was empty in between, and where the known one is among those that are gone.
     story.list(&with_email_ids(index(9, 1, &[]), &[]));
     story.list(&with_email_ids(index(9, 4, &[(3, 10, 1)]), &[0xD]));
-    story.list(&with_email_ids(index(9, 5, &[(3, 10, 1), (4, 20, 2)]), &[0xD, 0xC]));
+    story.list(&with_email_ids(
+        index(9, 5, &[(3, 10, 1), (4, 20, 2)]),
+        &[0xD, 0xC],
+    ));
     assert_eq!(story.shown().last().unwrap(), &(4, 2, "7-2".to_owned()));
     // Headers that are alike do not outweigh it.
     let mut story = Story::new();
@@ -96,18 +99,34 @@ fn what_the_bridge_has_disposed_of_and_somebody_puts_back_is_a_new_message() {
         story.list(&id(&[0xA, 0xB], index(7, 3, &rows), gmail));
         story.dispose_of(1);
         // Out of the trash, and again.
-        story.list(&id(&[0xB, 0xA], index(7, 4, &[(2, 20, 1), (3, 10, 1)]), gmail));
+        story.list(&id(
+            &[0xB, 0xA],
+            index(7, 4, &[(2, 20, 1), (3, 10, 1)]),
+            gmail,
+        ));
         story.check(&[(2, 2, "7-2"), (3, 3, "7-3")]);
         story.dispose_of(3);
-        story.list(&id(&[0xB, 0xA], index(7, 5, &[(2, 20, 1), (4, 10, 1)]), gmail));
+        story.list(&id(
+            &[0xB, 0xA],
+            index(7, 5, &[(2, 20, 1), (4, 10, 1)]),
+            gmail,
+        ));
         story.check(&[(2, 2, "7-2"), (4, 4, "7-4")]);
         // A phone that moves it away and back makes nothing new of it, whatever was disposed of before.
         story.list(&id(&[0xB], index(7, 5, &[(2, 20, 1)]), gmail));
-        story.list(&id(&[0xB, 0xA], index(7, 6, &[(2, 20, 1), (5, 10, 1)]), gmail));
+        story.list(&id(
+            &[0xB, 0xA],
+            index(7, 6, &[(2, 20, 1), (5, 10, 1)]),
+            gmail,
+        ));
         story.check(&[(2, 2, "7-2"), (5, 4, "7-4")]);
         // A folder that blinks brings back what was disposed of under its UID: that is the same.
         story.dispose_of(5);
-        story.list(&id(&[0xB, 0xA], index(7, 6, &[(2, 20, 1), (5, 10, 1)]), gmail));
+        story.list(&id(
+            &[0xB, 0xA],
+            index(7, 6, &[(2, 20, 1), (5, 10, 1)]),
+            gmail,
+        ));
         story.check(&[(2, 2, "7-2"), (5, 4, "7-4")]);
     }
 }
