@@ -14,6 +14,7 @@ use tracing::{Instrument as _, warn};
 use super::account::Account;
 use super::bodies::Bodies;
 use super::known::{Known, Names};
+use super::learnt::Learnt;
 use super::pool::{Credential, Lease, Pool};
 use super::readers::MarksCache;
 use super::rounds::{Lead, Part, Rounds};
@@ -61,6 +62,8 @@ pub(super) struct Accounts {
     pub(super) holder: String,
     /// Folders of which it was said that they may be shown in part.
     pub(super) limited: Limited,
+    /// Folders whose messages were asked for their EMAILIDs.
+    pub(super) learnt: Learnt,
     pub(super) pool: Pool,
     pub(super) bodies: Bodies,
     pub(super) marks: MarksCache,
@@ -98,6 +101,7 @@ impl Accounts {
             confirmed: Cache::builder().time_to_live(FRESH).build(),
             holder,
             limited: Limited::default(),
+            learnt: Learnt::default(),
             pool,
             bodies: Bodies::new(limits.body_cache, limits.read_ahead, Arc::clone(&metrics)),
             marks: MarksCache::default(),

@@ -14,6 +14,7 @@ mod due;
 mod enter;
 mod hold;
 mod known;
+mod learnt;
 mod locks;
 mod losses;
 mod mailbox;

@@ -241,6 +241,7 @@ impl Accounts {
             return Err(Error::Protocol("a folder that is not served").into());
         };
         let was = folder.index.clone();
+        let was = was.map(|was| self.learnt.complete(folder.id, was));
         let mut listed = refresh(connection, &folder.name, was.clone())
             .await
             .map_err(Trouble::from);
@@ -252,6 +253,7 @@ impl Accounts {
                 .map_err(Trouble::from);
         }
         let (index, how) = listed?;
+        self.learnt.note(folder.id, connection);
         if let Listed::Distrusted(reason) = how {
             warn!(
                 upstream = account.upstream.name,

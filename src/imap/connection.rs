@@ -35,6 +35,8 @@ pub struct Connection {
     extensions: Extensions,
     qresync: bool,
     uidonly: bool,
+    /// The upstream offers EMAILID and has refused to tell it.
+    lacks_email_ids: bool,
     wants_utf8: bool,
     utf8: bool,
     folder: Option<(String, Selected)>,
@@ -78,6 +80,7 @@ impl Connection {
             extensions: Extensions::default(),
             qresync: false,
             uidonly: false,
+            lacks_email_ids: false,
             wants_utf8: false,
             utf8: false,
             folder: None,
@@ -163,6 +166,21 @@ impl Connection {
     /// Whether the upstream gives messages an X-GM-MSGID (Gmail's X-GM-EXT-1).
     pub fn has_gm_msgids(&self) -> bool {
         self.capabilities.has("X-GM-EXT-1")
+    }
+
+    /// Whether the upstream offers EMAILIDs (RFC 8474) and they are wanted: with X-GM-MSGID there is no need of them.
+    pub fn offers_email_ids(&self) -> bool {
+        self.capabilities.has("OBJECTID") && !self.has_gm_msgids()
+    }
+
+    /// Whether messages are asked for theirs.
+    pub(super) fn has_email_ids(&self) -> bool {
+        self.offers_email_ids() && !self.lacks_email_ids
+    }
+
+    /// They are not any more.
+    pub(super) fn do_without_email_ids(&mut self) {
+        self.lacks_email_ids = true;
     }
 
     /// Says good-bye; errors no longer matter.

@@ -61,11 +61,9 @@ async fn list(
     folder: &str,
     known: Option<Arc<Index>>,
 ) -> Result<(Arc<Index>, Listed), Error> {
-    let gm_msgids = connection.has_gm_msgids();
     let asked = Asked {
-        gm_msgids,
-        // One of them is enough.
-        email_ids: connection.capabilities().has("OBJECTID") && !gm_msgids,
+        gm_msgids: connection.has_gm_msgids(),
+        email_ids: connection.has_email_ids(),
     };
     let selected = connection.examine(folder, true).await?;
     let mut view = View {
@@ -298,7 +296,20 @@ impl View<'_> {
         Ok(Ok(self.index(table, selected)))
     }
 
-    async fn fetch(&mut self, uids: impl RangeBounds<u32>) -> Result<Rows, Error> {
+    async fn fetch(&mut self, uids: impl RangeBounds<u32> + Clone) -> Result<Rows, Error> {
+        let told = self.fetch_asked(uids.clone()).await;
+        match told {
+            // Some offer OBJECTID and cannot do it.
+            Err(Error::Refused { reply, .. }) if reply.is_bad() && self.asked.email_ids => {
+                self.connection.do_without_email_ids();
+                self.asked.email_ids = false;
+                self.fetch_asked(uids).await
+            }
+            told => told,
+        }
+    }
+
+    async fn fetch_asked(&mut self, uids: impl RangeBounds<u32>) -> Result<Rows, Error> {
         let items = match self.asked {
             Asked {
                 gm_msgids: true, ..
@@ -336,8 +347,9 @@ impl View<'_> {
                     Untagged::Data(response) => told.note(response),
                     Untagged::Status(_) => Ok(()),
                 })
-                .await?;
+                .await;
             self.exists = told.exists;
+            let reply = reply?;
             // Everything from there on was told.
             match cut_at(&reply).flatten() {
                 Some(lowest) if to.is_some_and(|to| lowest > to) => break,

@@ -12,6 +12,8 @@ use crate::maildrop::{Index, Message, Uid};
 pub(super) struct Table {
     messages: Vec<Message>,
     ids: Vec<Ids>,
+    /// EMAILIDs are kept whether or not they are asked for: what offers them may not always do so.
+    has_email_ids: bool,
 }
 
 /// What became of a row.
@@ -26,10 +28,10 @@ pub(super) enum Put {
 }
 
 impl Table {
-    /// What was known; its ids only where rows will have them, too.
+    /// What was known; its X-GM-MSGIDs only where rows will have them, too.
     pub(super) fn of(index: &Index, asked: Asked) -> Self {
         let gm_msgids = index.gm_msgids.as_ref().filter(|_| asked.gm_msgids);
-        let email_ids = index.email_ids.as_ref().filter(|_| asked.email_ids);
+        let email_ids = index.email_ids.as_ref();
         let id = |ids: Option<&Vec<u64>>, at| ids.and_then(|ids| ids.get(at).copied());
         let ids = |at| Ids {
             gm_msgid: id(gm_msgids, at).unwrap_or_default(),
@@ -38,6 +40,7 @@ impl Table {
         Self {
             messages: index.messages.clone(),
             ids: (0..index.messages.len()).map(ids).collect(),
+            has_email_ids: email_ids.is_some(),
         }
     }
 
@@ -57,7 +60,7 @@ impl Table {
             .map(|at| at + 1)
     }
 
-    /// Notes a message; one that was there stays as it was. Another EMAILID makes no other message of it.
+    /// Notes a message; one that was there stays as it was, but for an EMAILID that was not known. Another one makes no other message of it.
     pub(super) fn put(&mut self, message: Message, ids: Ids) -> Put {
         // Rows come in order, so that this is the usual case.
         if self.last_uid().is_none_or(|last| last < message.uid) {
@@ -73,6 +76,9 @@ impl Table {
                 if self.messages.get(at) == Some(&message)
                     && self.ids.get(at).map(|known| known.gm_msgid) == Some(ids.gm_msgid) =>
             {
+                if let Some(known) = self.ids.get_mut(at).filter(|known| known.email_id == 0) {
+                    known.email_id = ids.email_id;
+                }
                 Put::Same
             }
             Ok(_) => Put::Changed,
@@ -110,7 +116,8 @@ impl Table {
     ) -> (Vec<Message>, Option<Vec<u64>>, Option<Vec<u64>>) {
         let list = |of: fn(&Ids) -> u64| self.ids.iter().map(of).collect();
         let gm_msgids = asked.gm_msgids.then(|| list(|ids| ids.gm_msgid));
-        let email_ids = asked.email_ids.then(|| list(|ids| ids.email_id));
+        let has_email_ids = asked.email_ids || self.has_email_ids;
+        let email_ids = has_email_ids.then(|| list(|ids| ids.email_id));
         (self.messages, gm_msgids, email_ids)
     }
 

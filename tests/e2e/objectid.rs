@@ -1,7 +1,7 @@
 //! EMAILID (RFC 8474): messages that nothing else tells apart keep their unique-ids when the upstream gives out new UIDs. And ID (RFC 2971).
 
 use crate::many::{before, bridged, log_in, quit};
-use crate::support::bridge::Bridge;
+use crate::support::bridge::{Bridge, Options};
 use crate::support::fake_folders::Folders;
 use crate::support::fake_mailbox::Mailbox;
 use crate::support::imap_peer::{Flow, Peer};
@@ -57,6 +57,32 @@ fn messages_that_are_alike_keep_their_unique_ids_by_emailid_when_uids_change() {
         let second = poll(&bridge);
         let same = first.iter().filter(|one| second.contains(one)).count();
         assert_eq!((second.len(), same), (3, kept), "{first:?} {second:?}");
+    }
+}
+
+#[test]
+fn an_upstream_that_offers_emailids_and_has_none_is_not_listed_whole_again_and_again() {
+    let capability = "IMAP4rev1 AUTH=PLAIN UIDPLUS OBJECTID";
+    let plain = || Peer::with_mail(3).capability(capability);
+    let refusing = plain().on("UID FETCH", |conn, cmd| {
+        if cmd.has("EMAILID") {
+            conn.tagged(cmd, "BAD there is no such item");
+            return Flow::Done;
+        }
+        Flow::Default
+    });
+    for (peer, refused) in [(plain(), 0), (refusing, 1)] {
+        let peer = peer.start();
+        // Nothing that is known stays in memory, and no connection.
+        let limits = "index_cache = \"0B\"\nupstream_idle = \"0s\"";
+        let bridge = Options::limits(&peer.plain_url(), limits).start();
+        for _ in 0..3 {
+            let mut pop3 = log_in(&bridge);
+            assert_eq!(pop3.stat().0, 3);
+            quit(&bridge, pop3);
+        }
+        let lists = peer.commands("UID FETCH");
+        assert_eq!(lists.len(), 1 + refused, "{lists:?}");
     }
 }
 

@@ -104,7 +104,10 @@ async fn a_last_known_message_that_is_not_told_when_it_is_asked_for_makes_the_li
     let known = known([1, 2], 9, Some(vec![101, 102]));
     let (index, how, heard) = refreshed("X-GM-EXT-1", &answers, known).await;
     let why = "the last known message that is left was not told";
-    assert_eq!((how, listed_uids(&index)), (Listed::Distrusted(why), vec![1]));
+    assert_eq!(
+        (how, listed_uids(&index)),
+        (Listed::Distrusted(why), vec![1])
+    );
     assert_eq!(heard.all().len(), 5);
 }
 
@@ -198,7 +201,11 @@ async fn without_positions_one_that_comes_during_the_list_does_not_hide_that_ano
         answers.push(format!("{rows}* {} EXISTS\n{DONE}", n + 3));
     }
     let uids = (10..=14).map(|uid| format!("* {uid} UIDFETCH (UID {uid})\n"));
-    answers.push("* 2 UIDFETCH (UID 2)\n* 9 UIDFETCH (UID 9)\n".to_owned() + &uids.collect::<String>() + DONE);
+    answers.push(
+        "* 2 UIDFETCH (UID 2)\n* 9 UIDFETCH (UID 9)\n".to_owned()
+            + &uids.collect::<String>()
+            + DONE,
+    );
     answers.push(by_uid(&[2, 9, 10, 11, 12, 13, 14]) + DONE);
     let answers: Vec<&str> = answers.iter().map(String::as_str).collect();
     let (index, ..) = refreshed(UIDONLY, &answers, known([1, 2], 9, None)).await;
@@ -295,4 +302,59 @@ async fn emailids_are_listed_where_the_upstream_has_them_and_learnt_once() {
         (&index.email_ids, &index.gm_msgids),
         (&None, &Some(vec![1, 2]))
     );
+}
+
+#[tokio::test]
+async fn emailids_that_the_upstream_does_not_offer_for_a_while_are_kept() {
+    let both = Index {
+        email_ids: Some(vec![5, 6]),
+        ..Index::clone(&known([1, 2], 9, None).unwrap())
+    };
+    let date = " 1-Jan-1970 00:00:01 +0000";
+    let row =
+        |n, uid, id| format!("* {n} FETCH (UID {uid} RFC822.SIZE 5 INTERNALDATE \"{date}\"{id})\n");
+    let (three, four) = (examined(3, 10), examined(4, 11));
+    let without = row(2, 2, "") + &row(3, 9, "") + DONE;
+    let (index, how, heard) =
+        refreshed("IMAP4rev1", &[&three, &without], Some(Arc::new(both))).await;
+    assert_eq!(
+        (how, &index.email_ids),
+        (Listed::Delta, &Some(vec![5, 6, 0]))
+    );
+    assert!(!heard.all()[1].contains("EMAILID"));
+    // Offered again: what was not known is learnt as it is told.
+    let with = row(3, 9, " EMAILID (M9)") + &row(4, 10, " EMAILID (M10)") + DONE;
+    let (index, how, _) = refreshed("OBJECTID", &[&four, &with], Some(index)).await;
+    let ids = index.email_ids.clone().unwrap();
+    assert_eq!((how, &ids[..2]), (Listed::Delta, &[5, 6][..]));
+    assert!(ids[2] != 0 && ids[3] != 0, "{ids:?}");
+}
+
+#[tokio::test]
+async fn an_upstream_that_offers_emailids_and_refuses_them_is_not_asked_for_them_again() {
+    let rows = |count: u32| {
+        let row = |n| {
+            let date = " 1-Jan-1970 00:00:01 +0000";
+            format!("* {n} FETCH (UID {n} RFC822.SIZE 5 INTERNALDATE \"{date}\")\n")
+        };
+        (1..=count).map(row).collect::<String>() + DONE
+    };
+    // A message arrives while it refuses.
+    let bad = "* 3 EXISTS\n{tag} BAD what is EMAILID\n";
+    let (listed, one_more) = (rows(3), rows(4));
+    let last: Vec<&str> = one_more.lines().skip(2).collect();
+    let last = last.join("\n") + "\n";
+    let again = examined(4, 9);
+    let (mut connection, heard) =
+        upstream("OBJECTID", &[EXAMINED, bad, &listed, &again, &last]).await;
+    let (index, how) = refresh(&mut connection, "INBOX", None).await.unwrap();
+    assert_eq!((how, index.messages.len()), (Listed::Cold, 3));
+    assert_eq!(index.email_ids, None);
+    let (index, _) = list(&mut connection, "INBOX", Some(index)).await.unwrap();
+    assert_eq!(index.messages.len(), 4);
+    let asked = heard
+        .all()
+        .into_iter()
+        .filter(|one| one.contains("EMAILID"));
+    assert_eq!(asked.count(), 1);
 }
