@@ -39,15 +39,12 @@ impl Profile {
         self.plaintext_login || self.tls == TlsState::Active
     }
 
-    /// The mechanisms of AUTH that are advertised now. In clear those for passwords are not, even where they are taken (RFC 4616 section 6):
-    /// programs use USER and PASS there, and c-client would warn of an insecure server or give up.
+    /// The mechanisms of AUTH that are advertised now. In clear none is, even where they are taken: a password (RFC 4616, 6) and a token, which
+    /// is one to whoever reads it (RFC 6750, 5.3; RFC 7628, 4), want TLS. Programs use USER and PASS there; c-client would warn of an
+    /// insecure server or give up, and one with a token would take the offer for leave to show it.
     pub(super) fn shown_mechanisms(&self) -> impl Iterator<Item = Mechanism> {
-        let (may_log_in, is_encrypted) = (self.may_log_in(), self.tls == TlsState::Active);
-        let is_shown = move |mechanism: &Mechanism| {
-            let has_password = matches!(mechanism, Mechanism::Plain | Mechanism::Login);
-            may_log_in && (is_encrypted || !has_password)
-        };
-        Mechanism::SASL.into_iter().filter(is_shown)
+        let is_encrypted = self.tls == TlsState::Active;
+        Mechanism::SASL.into_iter().filter(move |_| is_encrypted)
     }
 }
 

@@ -9,7 +9,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use crate::many::{Many, One, bridged, quit};
-use crate::support::bridge::{Options, field};
+use crate::support::bridge::{Bridge, Options, field};
 use crate::support::dovecot::Dovecot;
 use crate::support::imap_peer::{Flow, Peer, USER};
 use crate::support::jwt::Issuer;
@@ -283,15 +283,17 @@ fn a_token_that_the_upstream_has_accepted_is_believed_and_is_no_password() {
     assert_eq!(peer.connections(), 2);
 }
 
-/// A program that fetches all mail of a mailbox, and the mail that it has got; none where it was refused.
-type Program = fn(port: u16, mechanism: &str, user: &str, token: &str) -> Option<String>;
+/// A program that fetches all mail of a mailbox under TLS, and the mail that it has got; none where it was refused.
+type Program = fn(bridge: &Bridge, mechanism: &str, user: &str, token: &str) -> Option<String>;
 
-fn curl(port: u16, mechanism: &str, user: &str, token: &str) -> Option<String> {
+fn curl(bridge: &Bridge, mechanism: &str, user: &str, token: &str) -> Option<String> {
     let output = Command::new(require("curl", "curl"))
         .args(["--silent", "--show-error", "--fail", "--max-time", "20"])
         .args(["--user", user, "--oauth2-bearer", token])
         .args(["--login-options", &format!("AUTH={mechanism}")])
-        .arg(format!("pop3://localhost:{port}/[1-2]"))
+        .arg("--cacert")
+        .arg(bridge.certificate())
+        .arg(format!("pop3s://localhost:{}/[1-2]", bridge.pop3s_port))
         .output()
         .expect("curl");
     let mail = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -301,12 +303,14 @@ fn curl(port: u16, mechanism: &str, user: &str, token: &str) -> Option<String> {
     (code == Some(0)).then_some(mail)
 }
 
-fn mpop(port: u16, mechanism: &str, user: &str, token: &str) -> Option<String> {
+fn mpop(bridge: &Bridge, mechanism: &str, user: &str, token: &str) -> Option<String> {
     let home = Tree::new("mpop", &Account::for_servers());
     let (uidls, mbox) = (home.join("uidls"), home.join("mbox"));
     let settings = format!(
-        "account default\nhost localhost\nport {port}\nuser {user}\npassword {token}\nauth {mechanism}\ntls off\nkeep on\n\
-         uidls_file {}\ndelivery mbox {}\n",
+        "account default\nhost localhost\nport {}\nuser {user}\npassword {token}\nauth {mechanism}\ntls on\ntls_starttls off\n\
+         tls_trust_file {}\nkeep on\nuidls_file {}\ndelivery mbox {}\n",
+        bridge.pop3s_port,
+        bridge.certificate().display(),
         uidls.display(),
         mbox.display()
     );
@@ -337,13 +341,13 @@ fn real_programs_with_tokens_reach_a_real_server_that_believes_them() {
         ("OAUTHBEARER", curl),
     ];
     for (mechanism, program) in programs {
-        let mail = program(bridge.pop3_port, mechanism, "ann", &good).expect(mechanism);
+        let mail = program(&bridge, mechanism, "ann", &good).expect(mechanism);
         assert_eq!(
             mail.matches("Message-ID: ").count(),
             2,
             "{mechanism}: {mail}"
         );
-        let mail = program(bridge.pop3_port, mechanism, "ann", &over);
+        let mail = program(&bridge, mechanism, "ann", &over);
         assert_eq!(mail, None, "{mechanism}");
         bridge.wait_for_log("the log-in", |line| {
             field(line, "mechanism").eq_ignore_ascii_case(mechanism)

@@ -43,6 +43,8 @@ fn capa_is_true_before_and_after_the_log_in_and_however_the_client_came() {
         let sasl = before.iter().find(|line| line.starts_with("SASL "));
         let has_plain = sasl.is_some_and(|line| line.split(' ').any(|word| word == "PLAIN"));
         assert_eq!(has_plain, mode != Mode::Plain, "{before:?}");
+        // A program with a token shows it to who offers to take it (RFC 7628 wants TLS for that).
+        assert_eq!(has(&before, "SASL"), has_plain, "{before:?}");
         assert_eq!(has(&before, "STLS"), mode == Mode::Plain, "{before:?}");
         assert!(
             !before
