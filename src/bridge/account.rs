@@ -179,6 +179,7 @@ pub(super) async fn open(
             open_with_token(endpoint, login, tokens, access).await?
         }
     };
+    upstream.forms.note(connection.offers_utf8());
     if let Some(life) = upstream.session_life {
         // Before the upstream ends it, be it in the middle of a message.
         connection.retire_at(Instant::now() + life);

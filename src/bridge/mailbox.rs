@@ -40,7 +40,8 @@ const AT_QUIT: Duration = Duration::from_secs(2);
 pub(super) struct Mailbox {
     accounts: Arc<Accounts>,
     account: Account,
-    /// The same for a client that takes headers in UTF-8 (RFC 6856): it reads messages by connections of this kind, and none from memory.
+    /// The same for a client that takes headers in UTF-8 (RFC 6856): where the upstream has that form, it reads messages by
+    /// connections of this kind, and none from memory.
     reads_as: Option<Account>,
     seat: Seat,
     /// Keeps connections at hand.
@@ -98,6 +99,12 @@ impl Mailbox {
             utf8,
             ..self.account.clone()
         });
+    }
+
+    /// How messages are read, where that is another way than for most.
+    fn reads_apart(&self) -> Option<&Account> {
+        let forms = &self.account.upstream.forms;
+        self.reads_as.as_ref().filter(|_| forms.may_be_two())
     }
 
     pub(super) fn upstream(&self) -> &Upstream {
@@ -163,14 +170,14 @@ impl Mailbox {
             Allowance::Messages { ahead } => ahead,
             Allowance::Lists { seconds } => {
                 let short = Trouble::Budget(Short::Octets { seconds });
-                if self.reads_as.is_some() {
+                if self.reads_apart().is_some() {
                     return Err(short);
                 }
                 let at_hand = self.at_hand(item, part).await;
                 return at_hand.map(Source::InMemory).ok_or(short);
             }
         };
-        if self.reads_as.is_some() {
+        if self.reads_apart().is_some() {
             return self.direct(item, part).await.map(Source::Stream);
         }
         match self.in_memory(item, part, following, ahead).await? {

@@ -3,6 +3,7 @@
 //! Must not know: sessions, accounts.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tracing::debug;
@@ -39,6 +40,8 @@ pub struct Upstream {
     pub session_life: Option<Duration>,
     /// Whether a message that is not as long as it is listed may be a notice of Exchange's.
     pub placeholder_text: bool,
+    /// What is known of its forms of messages.
+    pub(super) forms: Forms,
     /// Whether it is left alone for a while.
     pub(super) backoff: Arc<Backoff>,
     /// What holds for mailboxes that are passed through.
@@ -81,6 +84,7 @@ impl Upstream {
             logins_per_second: config.logins_per_second,
             session_life: config.session_life,
             placeholder_text: config.placeholder_text,
+            forms: Forms::default(),
             backoff,
             terms: Arc::new(Terms::of_upstream(config)),
         })
@@ -89,6 +93,30 @@ impl Upstream {
     /// What the state of its mailboxes is kept by: where it is, whatever it is called.
     pub fn key(&self) -> String {
         key(&self.endpoint.host, self.endpoint.port)
+    }
+}
+
+/// Whether an upstream has a second form of messages, with headers in UTF-8 (RFC 6855), as far as its connections have told.
+#[derive(Default)]
+pub(super) struct Forms {
+    has_one: AtomicBool,
+    has_two: AtomicBool,
+}
+
+impl Forms {
+    /// A connection was opened that offers it or not. It counts for ever that one has: of several servers behind one name not all may.
+    pub(super) fn note(&self, offers_utf8: bool) {
+        let seen = if offers_utf8 {
+            &self.has_two
+        } else {
+            &self.has_one
+        };
+        seen.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether a client that takes headers in UTF-8 may be given something else than others.
+    pub(super) fn may_be_two(&self) -> bool {
+        self.has_two.load(Ordering::Relaxed) || !self.has_one.load(Ordering::Relaxed)
     }
 }
 
@@ -136,3 +164,20 @@ impl Observer for Counting {
 
 /// Kept by a connection for as long as it lives.
 struct Open(#[expect(dead_code, reason = "it counts until it is dropped")] ConnectionGuard);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_upstream_has_one_form_of_messages_once_a_connection_says_so_and_none_has_said_otherwise()
+    {
+        let forms = Forms::default();
+        assert!(forms.may_be_two());
+        forms.note(false);
+        assert!(!forms.may_be_two());
+        forms.note(true);
+        forms.note(false);
+        assert!(forms.may_be_two());
+    }
+}

@@ -104,3 +104,25 @@ fn with_an_upstream_that_has_one_form_only_utf8_changes_nothing() {
     assert_eq!(log_in_with_utf8(&bridge).retr(1), whole);
     assert_eq!(peer.commands("ENABLE").len(), 0);
 }
+
+#[test]
+fn with_an_upstream_that_has_one_form_only_a_client_with_utf8_reads_ahead_and_from_memory() {
+    let peer = Peer::with_mail(40).start();
+    let bridge = Options::limits(&peer.plain_url(), "").start();
+    let bodies = || {
+        let mut fetches = peer.commands("UID FETCH");
+        fetches.retain(|command| command.contains("BODY.PEEK["));
+        fetches.len()
+    };
+    for _ in 0..2 {
+        let mut pop3 = log_in_with_utf8(&bridge);
+        for n in 1..=40 {
+            pop3.retr(n);
+        }
+        pop3.quit();
+        assert!(bodies() < 20, "{}", bodies());
+    }
+    let once = bodies();
+    log_in_with_utf8(&bridge).retr(1);
+    assert_eq!(bodies(), once);
+}

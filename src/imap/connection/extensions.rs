@@ -48,7 +48,8 @@ impl Connection {
         self.utf8
     }
 
-    fn offers_utf8(&self) -> bool {
+    /// Whether the upstream can send headers in UTF-8.
+    pub fn offers_utf8(&self) -> bool {
         // UTF8=ONLY implies the other (RFC 6855, 6).
         self.capabilities.has("UTF8=ACCEPT") || self.capabilities.has("UTF8=ONLY")
     }
