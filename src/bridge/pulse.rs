@@ -8,6 +8,10 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+/// A client that has only ended its own sending is taken for gone after so long without progress: a script that has sent all that it had to
+/// say may still read a message.
+const HALF_CLOSED: Duration = Duration::from_secs(5);
+
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Pulse {
@@ -15,6 +19,7 @@ pub(super) struct Pulse {
     /// Milliseconds from `since`.
     last: AtomicU64,
     hung_up: AtomicBool,
+    half_closed: AtomicBool,
     end: watch::Sender<bool>,
 }
 
@@ -24,6 +29,7 @@ impl Default for Pulse {
             since: Instant::now(),
             last: AtomicU64::new(0),
             hung_up: AtomicBool::new(false),
+            half_closed: AtomicBool::new(false),
             end: watch::Sender::new(false),
         }
     }
@@ -42,13 +48,28 @@ impl Pulse {
         self.since.elapsed().saturating_sub(last)
     }
 
-    /// Its client will say nothing more.
+    /// Its client is gone, or says nothing more and waits for nothing that it could not ask for again.
     pub(super) fn hung_up(&self) {
         self.hung_up.store(true, Ordering::Relaxed);
     }
 
-    /// Whether nobody needs this session any more: its client has hung up, or nothing has gone either way for so long.
+    /// Its client says nothing more and may still be reading.
+    pub(super) fn half_closed(&self) {
+        self.half_closed.store(true, Ordering::Relaxed);
+    }
+
+    /// It got what it waited for: that its client had hung up meanwhile is no reason any more.
+    pub(super) fn goes_on(&self) {
+        self.hung_up.store(false, Ordering::Relaxed);
+    }
+
+    /// Whether nobody needs this session any more: its client has hung up, or nothing has gone either way for so long, or for a few
+    /// seconds since the client ended its side.
     pub(super) fn gives_way(&self, limit: Duration) -> bool {
+        let limit = match self.half_closed.load(Ordering::Relaxed) {
+            true => limit.min(HALF_CLOSED),
+            false => limit,
+        };
         self.hung_up.load(Ordering::Relaxed) || self.still_for() >= limit
     }
 
@@ -89,6 +110,22 @@ mod tests {
         pulse.beat();
         assert!(!pulse.gives_way(limit));
         pulse.hung_up();
+        assert!(pulse.gives_way(limit));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_has_ended_its_side_only_keeps_its_session_while_it_reads() {
+        let pulse = Pulse::default();
+        let limit = Duration::from_secs(30);
+        pulse.hung_up();
+        pulse.half_closed();
+        pulse.goes_on();
+        for _ in 0..3 {
+            tokio::time::advance(HALF_CLOSED - Duration::from_millis(1)).await;
+            assert!(!pulse.gives_way(limit));
+            pulse.beat();
+        }
+        tokio::time::advance(HALF_CLOSED).await;
         assert!(pulse.gives_way(limit));
     }
 

@@ -208,7 +208,7 @@ impl Answer<'_> {
         let following = self.session.following(self.body.number);
         let may_be_a_notice = mailbox.upstream().placeholder_text;
         let body = mailbox.body(&self.body.item, part, following);
-        let mut stream = match wire.while_waiting(body).await {
+        let mut stream = match wire.while_reading(body).await {
             Ok(stream) => stream,
             Err(error) => return Ok(Err(error)),
         };
@@ -226,7 +226,7 @@ impl Answer<'_> {
             may_be_a_notice && part == Part::Whole && octets as u64 != u64::from(self.size);
         let mut held = (suspicious && known == 0).then(BytesMut::new);
         loop {
-            let mut piece = match wire.while_waiting(stream.chunk()).await {
+            let mut piece = match wire.while_reading(stream.chunk()).await {
                 Ok(Some(piece)) => piece,
                 Ok(None) => break,
                 // Only lines that nobody wants were still to come.

@@ -222,34 +222,46 @@ impl Wire {
         Ok(())
     }
 
-    /// Waits until the client's side of the connection is over, without reading anything. It may have sent commands before that, and
-    /// wait for their answers.
-    pub(super) async fn hung_up(&self) {
+    /// Waits for the end of the client's side of the connection without reading anything, and tells others: at once where the connection was
+    /// reset. An end in order (it may have sent commands before that, and wait for their answers) is told as one where it `reads`.
+    async fn watch_for_the_end(&self, reads: bool) -> std::convert::Infallible {
         let Some(stream) = self.tcp() else {
             return std::future::pending().await;
         };
         loop {
-            match stream.ready(Interest::READABLE).await {
+            match stream.ready(Interest::READABLE | Interest::ERROR).await {
+                Ok(ready) if ready.is_error() => break,
+                Ok(ready) if ready.is_read_closed() && reads => self.pulse.half_closed(),
                 Ok(ready) if !ready.is_read_closed() => {}
-                _ => return,
+                _ => break,
             }
-            // What was sent before it can be seen for as long as nobody reads it.
+            // What was sent before the end can be seen for as long as nobody reads it, and the end itself for ever.
             sleep(LOOK_AGAIN).await;
         }
+        self.pulse.hung_up();
+        std::future::pending().await
     }
 
     /// Waits for something else than the client, which nobody reads from meanwhile. That it has hung up is told to others: a client that gives
     /// up waiting and comes back shall not be kept out by this session.
     pub(super) async fn while_waiting<T>(&self, work: impl Future<Output = T>) -> T {
-        let hung_up = async {
-            self.hung_up().await;
-            self.pulse.hung_up();
-            std::future::pending().await
-        };
+        self.while_watching(work, false).await
+    }
+
+    /// The same while a message comes, which a client may read to its end although it has ended its own side: others are told of that, and
+    /// of a reset at once.
+    pub(super) async fn while_reading<T>(&self, work: impl Future<Output = T>) -> T {
+        self.while_watching(work, true).await
+    }
+
+    async fn while_watching<T>(&self, work: impl Future<Output = T>, reads: bool) -> T {
         tokio::select! {
             biased;
-            done = work => done,
-            never = hung_up => never,
+            done = work => {
+                self.pulse.goes_on();
+                done
+            }
+            never = self.watch_for_the_end(reads) => match never {},
         }
     }
 

@@ -204,6 +204,25 @@ fn a_client_whose_download_was_dropped_is_let_in_again_at_once() {
     }
 }
 
+#[test]
+fn a_script_that_ends_its_side_reads_its_message_to_the_end_whoever_comes_meanwhile() {
+    let (go_on, word) = channel::<()>();
+    let word = Mutex::new(word);
+    let (peer, bridge) = bridged(half(move |_| word.lock().unwrap().recv().is_ok()));
+    let mut script = log_in(&bridge);
+    script.ok("RETR 1");
+    let socket = script.stream().socket();
+    socket.shutdown(std::net::Shutdown::Write).unwrap();
+    let first = script.read_raw(100_000);
+    let mut second = bridge.pop3();
+    second.ok(&format!("USER {USER}"));
+    let status: Status = second.command(&format!("PASS {PASSWORD}"));
+    assert_eq!(status.code(), Some("IN-USE"), "{}", status.text);
+    go_on.send(()).unwrap();
+    let whole = [first, script.body()].concat();
+    assert!(whole == peer.mailbox().lock().mail[0].raw);
+}
+
 const ODD: &[u8] = b"Subject: odd\r\n\r\na\0b\r\n";
 const HEADER_ONLY: &[u8] = b"Subject: no end\r\n";
 
