@@ -114,7 +114,8 @@ impl Backoff {
         let pause = {
             let paces = self.paces();
             let held = paces.of.get(&(Reach::All, Some(normalized(login))));
-            held.map_or(Duration::ZERO, |held| held.pace.pause())
+            let now = Instant::now();
+            held.map_or(Duration::ZERO, |held| held.pace.pause(now))
         };
         tokio::time::sleep(pause).await;
     }

@@ -136,6 +136,8 @@ impl Pool {
     /// Waits for the right to use one of the mailbox's connections.
     pub(super) async fn turn(&self, account: &Account, purpose: Purpose) -> Turn {
         let shelf = self.shelf(account.entrance());
+        // Before others are kept from it.
+        account.upstream.backoff.pause(&account.login).await;
         let permits = shelf.permit(purpose).await;
         Turn { shelf, permits }
     }
@@ -155,7 +157,6 @@ impl Pool {
         shelf.belongs_to(account);
         let backoff = &account.upstream.backoff;
         backoff.may_ask(&account.login)?;
-        backoff.pause(&account.login).await;
         let wanted = Wanted {
             credential: self.credential(entrance),
             utf8: account.utf8,

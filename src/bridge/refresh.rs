@@ -74,6 +74,8 @@ impl Accounts {
         account: &Account,
         begin: impl FnOnce(),
     ) -> Result<Arc<Known>, Trouble> {
+        // Before others are kept from it; what is asked behind the gate waits no more then.
+        account.upstream.backoff.pause(&account.login).await;
         let _turn = self.gate(account.mailbox).await;
         begin();
         let opened = self.refresh_now(account, Turn::ToTake).await?;

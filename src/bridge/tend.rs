@@ -89,6 +89,8 @@ impl Accounts {
     }
 
     async fn tend_now(&self, account: &Account, care: Care) -> Result<Swept, Trouble> {
+        // Before others are kept from it.
+        account.upstream.backoff.pause(&account.login).await;
         let _gate = self.gate(account.mailbox).await;
         if !self.store.turn(account.mailbox, &self.holder, TURN).await? {
             return Ok(Swept {

@@ -334,14 +334,15 @@ impl Connection {
             }
             Err(error) => Err(error),
         };
-        self.observer
-            .command(pending.name, label, pending.since.elapsed());
+        // First: who hears it shall not take the command for one that went well.
         if outcome
             .as_ref()
             .is_ok_and(|reply| reply.is_ok() && reply.is_throttled())
         {
             self.observer.throttled();
         }
+        self.observer
+            .command(pending.name, label, pending.since.elapsed());
         self.clean = outcome.is_ok();
         outcome
     }

@@ -11,7 +11,7 @@ use crate::imap::Pressure;
 /// No upstream is left alone for longer because it says so: a number may be wrong.
 const LONGEST_SUGGESTED: Duration = Duration::from_secs(60 * 60);
 /// The first wait before a command of one that does what it is asked and says that it is too much, and the longest.
-const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(16));
+const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(3));
 /// What is so long past tells nothing of today.
 const FORGOTTEN: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -34,23 +34,68 @@ fn range(pressure: Pressure) -> (Duration, Duration) {
 pub(super) struct Pace {
     /// The last time for which it was left alone; zero where it need not be.
     delay: Duration,
-    /// Waited before each command; zero where that is not needed.
-    pause: Duration,
     /// It is asked nothing before this moment.
     until: Instant,
-    /// Since when there is no complaint, or since when `delay` or `pause` became shorter.
+    /// Since when there is no complaint, or since when `delay` became shorter.
     calm_since: Instant,
     why: Pressure,
+    tired: Tired,
+}
+
+/// Of an upstream that does what it is asked and says that it is too much.
+#[derive(Clone, Copy, Debug)]
+struct Tired {
+    /// Waited after it has said so; zero where it has not.
+    pause: Duration,
+    said_at: Instant,
+    raised_at: Instant,
+    /// Since when it does not say so, or since when `pause` became shorter.
+    calm_since: Instant,
+}
+
+impl Tired {
+    /// It has said so. Within one pause that counts once, as many commands may be under way.
+    fn said(&mut self, now: Instant) {
+        let (first, most) = PAUSES;
+        if now.saturating_duration_since(self.raised_at) >= self.pause {
+            self.pause = (self.pause * 2).clamp(first, most);
+            self.raised_at = now;
+        }
+        self.said_at = now;
+        self.calm_since = now;
+    }
+
+    fn went_well(&mut self, now: Instant) {
+        if now.saturating_duration_since(self.calm_since) >= self.pause {
+            self.calm_since = now;
+            self.pause = halved(self.pause, PAUSES.0);
+        }
+    }
+
+    fn left(&self, now: Instant) -> Duration {
+        let passed = now.saturating_duration_since(self.said_at);
+        self.pause.saturating_sub(passed)
+    }
+}
+
+fn halved(time: Duration, least: Duration) -> Duration {
+    let half = Some(time / 2).filter(|half| *half >= least);
+    half.unwrap_or_default()
 }
 
 impl Pace {
     pub(super) fn new(now: Instant) -> Self {
         Self {
             delay: Duration::ZERO,
-            pause: Duration::ZERO,
             until: now,
             calm_since: now,
             why: Pressure::Unavailable,
+            tired: Tired {
+                pause: Duration::ZERO,
+                said_at: now,
+                raised_at: now,
+                calm_since: now,
+            },
         }
     }
 
@@ -75,25 +120,18 @@ impl Pace {
 
     /// A command was done, and yet the upstream says that it is too much.
     pub(super) fn is_tired(&mut self, now: Instant) {
-        let (first, most) = PAUSES;
-        self.pause = (self.pause * 2).clamp(first, most);
-        self.calm_since = now;
+        self.tired.said(now);
     }
 
     /// A command was done, and there was no complaint. What was doubled is halved, once for each such time without a complaint.
     pub(super) fn went_well(&mut self, now: Instant) {
+        self.tired.went_well(now);
         let calm = now.saturating_duration_since(self.calm_since);
-        if now < self.until || calm < self.delay.max(self.pause) {
+        if now < self.until || calm < self.delay {
             return;
         }
         self.calm_since = now;
-        let halved = |time: Duration, least: Duration| {
-            Some(time / 2)
-                .filter(|half| *half >= least)
-                .unwrap_or_default()
-        };
         self.delay = halved(self.delay, range(self.why).0);
-        self.pause = halved(self.pause, PAUSES.0);
     }
 
     /// How long it is still to be left alone, and why.
@@ -103,13 +141,13 @@ impl Pace {
     }
 
     /// How long a command waits.
-    pub(super) fn pause(&self) -> Duration {
-        self.pause
+    pub(super) fn pause(&self, now: Instant) -> Duration {
+        self.tired.left(now)
     }
 
     /// Whether there is nothing to remember.
     pub(super) fn is_forgotten(&self, now: Instant) -> bool {
-        let is_easy = self.delay.is_zero() && self.pause.is_zero();
+        let is_easy = self.delay.is_zero() && self.tired.pause.is_zero();
         let calm = now.saturating_duration_since(self.calm_since);
         now >= self.until && (is_easy || calm >= FORGOTTEN)
     }
@@ -228,17 +266,24 @@ mod tests {
         let mut now = Instant::now();
         let mut pace = Pace::new(now);
         let mut pauses = Vec::new();
-        for _ in 0..6 {
-            pace.is_tired(now);
-            pauses.push(pace.pause().as_secs());
+        for _ in 0..5 {
+            // The commands of a list, at once.
+            for _ in 0..20 {
+                pace.is_tired(now);
+                pace.went_well(now);
+            }
+            pauses.push(pace.pause(now).as_secs());
+            now += pace.pause(now);
         }
-        assert_eq!(pauses, [1, 2, 4, 8, 16, 16]);
-        assert_eq!(pace.left(now), None);
-        for left in [8, 4, 2, 1, 0] {
-            now += pace.pause();
+        assert_eq!(pauses, [1, 2, 3, 3, 3]);
+        assert_eq!((pace.left(now), pace.pause(now)), (None, Duration::ZERO));
+        // Whatever else it complains of meanwhile.
+        pace.complained(now, Pressure::Throttled);
+        for _ in 0..2 {
             pace.went_well(now);
-            assert_eq!(pace.pause().as_secs(), left);
+            now += 3 * SECOND;
         }
-        assert!(pace.is_forgotten(now));
+        pace.is_tired(now);
+        assert_eq!(pace.pause(now), SECOND);
     }
 }

@@ -196,19 +196,24 @@ async fn begin_and_end_are_counted_once_however_many_connections_complain() {
 async fn an_upstream_that_is_tired_is_asked_after_a_pause() {
     let scene = Scene::new();
     scene.backoff.is_tired("ann");
+    pass(1000).await;
     scene.backoff.is_tired("ann");
     let began = Instant::now();
     scene.backoff.pause("bob").await;
     assert_eq!((scene.left("ann"), began.elapsed()), (None, Duration::ZERO));
     scene.backoff.pause("ann").await;
     assert_eq!(began.elapsed(), Duration::from_secs(2));
+    // Who has waited elsewhere already does not wait again.
+    scene.backoff.pause("ann").await;
+    assert_eq!(began.elapsed(), Duration::from_secs(2));
     for _ in 0..2 {
         pass(2000).await;
         scene.backoff.went_well("ann");
     }
+    scene.backoff.is_tired("ann");
     let began = Instant::now();
     scene.backoff.pause("ann").await;
-    assert_eq!(began.elapsed(), Duration::ZERO);
+    assert_eq!(began.elapsed(), Duration::from_secs(1), "as at first");
 }
 
 #[tokio::test(start_paused = true)]
