@@ -102,20 +102,31 @@ impl Pace {
     /// The upstream has complained. Complaints of several connections at a time are one.
     pub(super) fn complained(&mut self, now: Instant, pressure: Pressure) {
         let is_left_alone = now < self.until;
+        let (first, most) = range(pressure);
         let length = match pressure {
             Pressure::Suggested(time) => time.min(LONGEST_SUGGESTED),
             _ if is_left_alone && pressure == self.why => return,
+            // Of what was under way.
+            _ if is_left_alone => first,
             _ => {
-                let (first, most) = range(pressure);
                 let is_old = now.saturating_duration_since(self.calm_since) >= FORGOTTEN;
                 let last = if is_old { Duration::ZERO } else { self.delay };
-                self.delay = (last * 2).clamp(first, most);
-                self.delay
+                (last * 2).clamp(first, most)
             }
         };
+        let until = now + length;
+        if until <= self.until {
+            return;
+        }
+        if !matches!(pressure, Pressure::Suggested(_)) {
+            self.delay = match is_left_alone {
+                true => self.delay.max(length),
+                false => length,
+            };
+        }
         self.why = pressure;
-        self.until = self.until.max(now + length);
-        self.calm_since = self.until;
+        self.until = until;
+        self.calm_since = until;
     }
 
     /// A command was done, and yet the upstream says that it is too much.
@@ -221,6 +232,28 @@ mod tests {
         // Another reason counts.
         pace.complained(now, Pressure::OverQuota);
         assert_eq!(pace.left(now), Some((10 * MINUTE, Pressure::OverQuota)));
+    }
+
+    #[test]
+    fn many_that_are_told_different_things_at_a_time_double_nothing() {
+        let mut now = Instant::now();
+        let mut pace = Pace::new(now);
+        for _ in 0..5 {
+            pace.complained(now, Pressure::OverQuota);
+            pace.complained(now, Pressure::Throttled);
+            pace.complained(now, Pressure::Suggested(SECOND));
+        }
+        // The longest counts, and why.
+        assert_eq!(pace.left(now), Some((10 * MINUTE, Pressure::OverQuota)));
+        now += 10 * MINUTE;
+        let mut throttled = pace;
+        throttled.complained(now, Pressure::Throttled);
+        assert_eq!(
+            throttled.left(now),
+            Some((15 * MINUTE, Pressure::Throttled))
+        );
+        pace.complained(now, Pressure::OverQuota);
+        assert_eq!(pace.left(now).unwrap().0, 20 * MINUTE);
     }
 
     #[test]
