@@ -122,6 +122,8 @@ pub(super) async fn act(
             // A copy does not go before the message itself has gone where it was to go.
             continue;
         }
+        // What is left is as it was, and may be done at once when the upstream may be asked again.
+        account.upstream.backoff.may_ask(&account.login)?;
         // Prolonged, so that no other instance begins with the same.
         if !accounts
             .store
@@ -243,6 +245,10 @@ async fn one_group(
     let Some(failure) = failure else {
         return Ok(done);
     };
+    if failure.pressure().is_some() {
+        // It has nothing against these messages: no attempt is counted. The next portion would fare no better.
+        return Err(failure.into());
+    }
     let left = intents.iter().map(|intent| intent.id);
     let cancelled = ids(&acted.mismatched);
     let over: HashSet<&i64> = finished.iter().chain(&cancelled).chain(&absent).collect();

@@ -6,8 +6,9 @@ use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex};
 
 use crate::hostile_login::answered;
-use crate::many::{bridged, in_a_hurry};
+use crate::many::{bridged, in_a_hurry, quit};
 use crate::support::bridge::{Bridge, Options, field};
+use crate::support::fake_mailbox::Mailbox;
 use crate::support::imap_peer::{Flow, PASSWORD, Peer, RunningPeer, USER};
 use crate::support::mail::{on_the_wire, ordinary};
 use crate::support::peer_office::PeerOffice;
@@ -208,6 +209,38 @@ fn an_upstream_that_turns_connections_away_is_given_room_by_those_that_nobody_us
     });
     bridge.wait_for_log("the end", |line| field(line, "message") == ENDS);
     assert!(pass(&bridge, "somebody@example.com", PASSWORD).ok);
+}
+
+#[test]
+fn disposals_stop_at_the_first_word_of_it_and_are_done_as_soon_as_it_is_over() {
+    let mailbox = Mailbox::ordinary(0);
+    // Two portions and a rest.
+    for _ in 0..1300 {
+        mailbox.add(b"Subject: x\r\n\r\n");
+    }
+    let peer = Peer::with_mailbox(mailbox).on("UID EXPUNGE", {
+        let asked = AtomicBool::new(false);
+        move |conn, cmd| {
+            if asked.swap(true, Ordering::SeqCst) {
+                return Flow::Default;
+            }
+            conn.tagged(cmd, FOR_2_SECONDS);
+            Flow::Done
+        }
+    });
+    let (peer, bridge) = bridged(peer);
+    let mut pop3 = bridge.pop3().log_in(USER, PASSWORD);
+    for n in 1..=pop3.stat().0 {
+        pop3.ok(&format!("DELE {n}"));
+    }
+    quit(&bridge, pop3);
+    assert_eq!(peer.commands("UID EXPUNGE").len(), 1);
+    bridge.wait_for_log("the end", |line| field(line, "message") == ENDS);
+    // Nothing rests because of it.
+    let mut pop3 = bridge.pop3().log_in(USER, PASSWORD);
+    assert_eq!(pop3.stat().0, 0);
+    pop3.quit();
+    eventually("all are gone", || peer.mailbox().uids().is_empty());
 }
 
 #[test]
