@@ -117,6 +117,17 @@ impl Accounts {
         self.bodies.gauge();
     }
 
+    /// What a client is shown of the mailbox: a list, or where the upstream wants to be left alone what it has confirmed a moment ago.
+    pub(super) async fn shown(self: &Arc<Self>, account: Account) -> Listing {
+        let listed = self.list(account.clone()).await;
+        if listed.as_ref().is_err_and(Trouble::is_pressure)
+            && let Some(known) = self.lately(&account).await
+        {
+            return Ok(known);
+        }
+        listed
+    }
+
     /// Lists the mailbox, together with others who ask for that before the upstream is asked. The listing goes on should this future be
     /// dropped.
     pub(super) async fn list(self: &Arc<Self>, account: Account) -> Listing {
@@ -147,16 +158,11 @@ impl Accounts {
                     lead.begin();
                 }
             };
-            let mut listed = in_time("list the mailbox", this.refresh(&account, begin)).await;
+            let listed = in_time("list the mailbox", this.refresh(&account, begin)).await;
             if let Err(trouble) = &listed
                 && !trouble.is_logged()
             {
                 warn!(upstream = account.upstream.name, %trouble, "listing failed");
-            }
-            if listed.as_ref().is_err_and(Trouble::is_pressure)
-                && let Some(known) = this.lately(&account).await
-            {
-                listed = Ok(known);
             }
             if let Some(lead) = lead {
                 lead.end(listed.clone());

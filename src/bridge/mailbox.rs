@@ -118,7 +118,7 @@ impl Mailbox {
 
     /// What the client sees of its mailbox now. The listing goes on should this future be dropped.
     pub(super) async fn list(&mut self) -> Result<Maildrop, Trouble> {
-        let known = self.accounts.list(self.account.clone()).await?;
+        let known = self.accounts.shown(self.account.clone()).await?;
         self.listed_at = Instant::now();
         if self.seat.client.found_below.is_none() {
             let found = self

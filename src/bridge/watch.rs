@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::time::sleep;
 use tracing::{info, warn};
 
+use super::account::Account;
 use super::trouble::Trouble;
 use super::{Bridge, Configured};
 use crate::imap::Error;
@@ -16,6 +17,8 @@ use crate::imap::Error;
 const IDLE: Duration = Duration::from_secs(14 * 60);
 /// The first pause after trouble; each further one is twice as long.
 const FIRST_PAUSE: Duration = Duration::from_secs(5);
+/// The shortest pause where the upstream wants to be left alone.
+const SHORTEST_PAUSE: Duration = Duration::from_secs(1);
 /// The longest pause after trouble.
 const LONGEST_PAUSE: Duration = Duration::from_secs(10 * 60);
 
@@ -67,7 +70,7 @@ impl Bridge {
             // Until the upstream is about to end it.
             while {
                 // What arrives meanwhile is told at the beginning of the next IDLE.
-                self.accounts.list(account.clone()).await?;
+                self.list_once_it_may(&account).await?;
                 *pause = FIRST_PAUSE;
                 loop {
                     let idle = connection.idle(IDLE).await;
@@ -81,6 +84,23 @@ impl Bridge {
                 !connection.is_retired()
             } {}
             watch.connection.close();
+        }
+    }
+
+    /// Lists the mailbox, which holds what has arrived; where the upstream wants to be left alone, once that is over.
+    async fn list_once_it_may(&self, account: &Account) -> Result<(), Trouble> {
+        loop {
+            match self.accounts.list(account.clone()).await {
+                Err(trouble) if trouble.is_pressure() => {
+                    let left = match trouble {
+                        Trouble::BackOff { left, .. } => left,
+                        // The next attempt tells for how long.
+                        _ => Duration::ZERO,
+                    };
+                    sleep(left.max(SHORTEST_PAUSE)).await;
+                }
+                listed => return listed.map(drop),
+            }
         }
     }
 }
