@@ -9,7 +9,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::connection::{Connection, Response};
 use super::error::Error;
-use super::reply::split_word;
+use super::reply::{Reply, split_word};
 
 impl Connection {
     /// Waits until something arrives in the open folder, for `limit` at most; whether something has. RFC 2177 wants a limit below 29
@@ -27,7 +27,16 @@ impl Connection {
         let patience = self.transport().set_patience(limit);
         let waited = self.wait_for_mail(&pending.tag, deadline).await;
         self.transport().set_patience(patience);
-        let arrived = waited?;
+        let arrived = match waited? {
+            Ok(arrived) => arrived,
+            Err(reply) if reply.is_ok() => {
+                return Err(Error::Protocol("an end of IDLE that nobody asked for"));
+            }
+            Err(refusal) => {
+                let refused = self.settle_demanding(&pending, Ok(refusal));
+                return refused.map(|_| false);
+            }
+        };
         let done = async {
             let transport = self.transport();
             transport.write_all(b"DONE\r\n").await?;
@@ -38,22 +47,28 @@ impl Connection {
         Ok(arrived)
     }
 
-    async fn wait_for_mail(&mut self, tag: &str, deadline: Instant) -> Result<bool, Error> {
+    /// Whether something has arrived, or how the upstream has ended it by itself.
+    async fn wait_for_mail(
+        &mut self,
+        tag: &str,
+        deadline: Instant,
+    ) -> Result<Result<bool, Reply>, Error> {
         let (mut is_idle, mut arrived) = (false, false);
         loop {
             // Before the upstream has agreed, its patience is the usual one: it is cut off by the caller's next command.
             let response = match timeout_at(deadline, self.idle_response(tag)).await {
                 Ok(response) => response?,
-                Err(_) if is_idle => return Ok(arrived),
+                Err(_) if is_idle => return Ok(Ok(arrived)),
                 Err(_) => return Err(Error::Timeout("IDLE")),
             };
             match response {
                 Heard::Continue => is_idle = true,
                 Heard::Arrived => arrived = true,
                 Heard::Other => {}
+                Heard::Ended(reply) => return Ok(Err(reply)),
             }
             if is_idle && arrived {
-                return Ok(true);
+                return Ok(Ok(true));
             }
         }
     }
@@ -64,7 +79,7 @@ impl Connection {
             return Ok(Heard::Continue);
         }
         match self.classify(line, tag)? {
-            Response::Tagged(_) => Err(Error::Protocol("an end of IDLE that nobody asked for")),
+            Response::Tagged(reply) => Ok(Heard::Ended(reply)),
             Response::Status(_) => Ok(Heard::Other),
             Response::Data(line) => {
                 let whole = self.transport().whole(line).await?;
@@ -81,5 +96,40 @@ impl Connection {
 enum Heard {
     Continue,
     Arrived,
+    Ended(Reply),
     Other,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::meaning::Pressure;
+    use super::super::script_tests::upstream;
+    use super::*;
+
+    const MINUTE: Duration = Duration::from_secs(60);
+
+    #[tokio::test(start_paused = true)]
+    async fn a_refusal_of_idle_keeps_its_meaning_and_the_connection() {
+        for before in ["", "+ idling\n"] {
+            let answer = format!("{before}{{tag}} NO [THROTTLED] enough\n");
+            let (mut connection, _) = upstream("IDLE", &[&answer]).await;
+            let error = connection.idle(MINUTE).await.unwrap_err();
+            assert!(matches!(
+                &error,
+                Error::Refused {
+                    command: "IDLE",
+                    ..
+                }
+            ));
+            assert_eq!(error.pressure(), Some(Pressure::Throttled));
+            assert!(connection.is_clean());
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_idle_that_ends_well_by_itself_is_not_understood() {
+        let (mut connection, _) = upstream("IDLE", &["+ idling\n{tag} OK done\n"]).await;
+        let error = connection.idle(MINUTE).await.unwrap_err();
+        assert!(matches!(error, Error::Protocol(_)) && !connection.is_clean());
+    }
 }

@@ -139,11 +139,15 @@ impl Pool {
                 Beside::Within if leaving.is_none() => {
                     caps.lasting = self.lasting(&place.mailbox).map(|(_, lasting)| lasting);
                 }
-                Beside::Reading if began.elapsed() < BODY_PATIENCE => {
+                // Rather too many connections than clients that starve.
+                Beside::Reading
+                    if full == Claimed::FullMailbox && began.elapsed() >= BODY_PATIENCE =>
+                {
+                    caps.mailbox = None;
+                }
+                Beside::Reading if caps.mailbox.is_some() => {
                     caps.mailbox = Some(shelf.place_for_bodies());
                 }
-                // Rather too many connections than clients that starve.
-                Beside::Reading => caps.mailbox = None,
                 _ => {}
             }
             if Instant::now() + pause > until {
