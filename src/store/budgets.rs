@@ -11,13 +11,11 @@ use std::time::Duration;
 use super::engine::Engine;
 use super::error::Failure;
 use super::sql::{CHUNK, Columns, Conn, Values, execute, execute_with, list};
+use super::wanted::{Waits, wait};
 use super::{Store, StoreError, lasting};
 
 /// For how many seconds an instance is alive that says nothing more.
 const ALIVE_FOR: i64 = 60;
-/// For how many seconds somebody waits, who says nothing more.
-pub(super) const WAITS_FOR: i64 = 4;
-
 /// Whether a connection `c` is one of an instance that is alive. `$2` is the one that asks.
 pub(super) const ALIVE: &str = "(c.holder = $2 OR EXISTS \
      (SELECT 1 FROM instance i WHERE i.holder = c.holder AND i.expires_at > {now}))";
@@ -67,14 +65,19 @@ impl Store {
         holder: &str,
         connecting: &Connecting,
         caps: Caps,
+        waits: Waits,
     ) -> Result<Claimed, StoreError> {
         if !self.is_shared() {
             return Ok(Claimed::Yes);
         }
-        let work = (holder.to_owned(), connecting.clone(), caps);
-        self.write_to(Vec::new(), work, |(holder, connecting, caps), conn| {
-            Box::pin(claim(holder, connecting, *caps, conn))
-        })
+        let work = (holder.to_owned(), connecting.clone(), caps, waits);
+        self.write_to(
+            Vec::new(),
+            work,
+            |(holder, connecting, caps, waits), conn| {
+                Box::pin(claim(holder, connecting, *caps, *waits, conn))
+            },
+        )
         .await
     }
 
@@ -116,29 +119,6 @@ impl Store {
         let work = (holder.to_owned(), live.to_vec(), newest);
         self.write_to(Vec::new(), work, |(holder, live, newest), conn| {
             Box::pin(alive(holder, live, *newest, conn))
-        })
-        .await
-    }
-
-    /// Mailboxes and hosts at which other instances wait for connections of this one to end.
-    ///
-    /// # Errors
-    /// See [`StoreError`].
-    pub async fn wanted(&self, holder: &str) -> Result<Vec<String>, StoreError> {
-        if !self.is_shared() {
-            return Ok(Vec::new());
-        }
-        self.read(holder.to_owned(), |holder, conn| {
-            Box::pin(async move {
-                let rows = sqlx::query(timed(
-                    "SELECT place FROM wanted WHERE expires_at > {now} AND holder <> $1 AND EXISTS \
-                     (SELECT 1 FROM connection c WHERE c.holder = $1 AND (c.mailbox = place OR c.host = place))",
-                ))
-                .bind(holder.clone())
-                .fetch_all(&mut *conn)
-                .await?;
-                rows.iter().map(|row| row.string(0)).collect()
-            })
         })
         .await
     }
@@ -212,6 +192,7 @@ async fn claim(
     holder: &str,
     connecting: &Connecting,
     caps: Caps,
+    waits: Waits,
     conn: &mut Conn,
 ) -> Result<Claimed, Failure> {
     lazily(conn).await?;
@@ -224,6 +205,10 @@ async fn claim(
         (mailbox, caps.mailbox, "mailbox", Claimed::FullMailbox),
         (host, caps.host, "host", Claimed::FullHost),
     ];
+    let others = |full| match full {
+        Claimed::FullMailbox => waits.mailbox,
+        _ => waits.host,
+    };
     let mut claimed = Claimed::Yes;
     // The mailbox first, everywhere: no two wait for each other.
     for (place, cap, column, full) in places {
@@ -237,16 +222,13 @@ async fn claim(
                     continue;
                 }
             }
-            sqlx::query(timed(
-                "INSERT INTO wanted (place, holder, expires_at) VALUES ($1, $2, {now} + $3) \
-                 ON CONFLICT (place, holder) DO UPDATE SET expires_at = excluded.expires_at",
-            ))
-            .bind(place.clone())
-            .bind(holder.to_owned())
-            .bind(WAITS_FOR)
-            .execute(&mut *conn)
-            .await?;
+            wait(holder, place, others(full) + 1, conn).await?;
             return Ok(full);
+        }
+    }
+    if waits.again {
+        for (place, _, _, full) in places {
+            wait(holder, place, others(full), conn).await?;
         }
     }
     enrol(holder, conn).await?;

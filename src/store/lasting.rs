@@ -3,9 +3,10 @@
 //!
 //! Must not know: how much is allowed, what a connection lasts for.
 
-use super::budgets::{ALIVE, WAITS_FOR, lazily, timed};
+use super::budgets::{ALIVE, lazily, timed};
 use super::error::Failure;
 use super::sql::{Columns, Conn};
+use super::wanted::WAITS_FOR;
 use super::{Store, StoreError};
 
 impl Store {
@@ -59,11 +60,7 @@ pub(super) async fn note(
 }
 
 /// How many connections to the mailbox there are that end by themselves, for all that is known.
-pub(super) async fn passing(
-    mailbox: &str,
-    holder: &str,
-    conn: &mut Conn,
-) -> Result<i64, Failure> {
+pub(super) async fn passing(mailbox: &str, holder: &str, conn: &mut Conn) -> Result<i64, Failure> {
     // Of an instance that has more of them than it has connections some are just about to be counted, or not counted any more.
     let row = sqlx::query(timed(&format!(
         "SELECT CAST(COALESCE(SUM(GREATEST(o.open - COALESCE(l.connections, 0), 0)), 0) AS BIGINT) FROM \

@@ -11,13 +11,14 @@ use super::error::Failure;
 use super::sql::{Conn, count, execute};
 
 /// In order; the first brings the schema to version 1. Never changed once released.
-const MIGRATIONS: [&str; 6] = [
+const MIGRATIONS: [&str; 7] = [
     include_str!("migrations/0001_start.sql"),
     include_str!("migrations/0002_found_below.sql"),
     include_str!("migrations/0003_tokens.sql"),
     include_str!("migrations/0004_budgets.sql"),
     include_str!("migrations/0005_emailid.sql"),
     include_str!("migrations/0006_lasting.sql"),
+    include_str!("migrations/0007_waiting.sql"),
 ];
 
 /// The newest version that this program knows.

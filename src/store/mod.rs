@@ -27,6 +27,7 @@ mod tokens;
 mod traffic;
 mod troubles;
 mod types;
+mod wanted;
 mod writer;
 
 pub use budgets::{Caps, Claimed, Connecting};
@@ -38,6 +39,7 @@ pub use types::{
     Client, ClientId, FolderId, FolderRow, Intent, IntentState, Lease, Mailbox, MailboxId,
     NewClient, NewIntent, Quit, Role, SweepStop, Trouble,
 };
+pub use wanted::Waits;
 
 use std::fmt;
 use std::fs::File;

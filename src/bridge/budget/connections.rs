@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use tracing::warn;
 
 use crate::policy::budget::log_in_turn;
-use crate::store::{Caps, Claimed, Connecting, Store, StoreError};
+use crate::store::{Caps, Claimed, Connecting, Store, StoreError, Waits};
 
 /// See the module.
 pub(in super::super) struct Connections {
@@ -34,6 +34,8 @@ struct Open {
     live: HashMap<i64, Connecting>,
     /// Those that are no more, which the store has not heard of.
     over: Vec<i64>,
+    /// Where the store counts them: how many wait for one, by the name of the mailbox or host.
+    waiting: HashMap<String, usize>,
     /// Where the store does not count them: how many a host has.
     hosts: HashMap<String, usize>,
     /// Likewise: when the next log-in may begin at a host, in milliseconds.
@@ -46,6 +48,13 @@ pub(in super::super) struct Pass {
     counted: Counted,
     /// Whether there are more of them now than there should be.
     pub(in super::super) is_beyond: bool,
+}
+
+/// Somebody who asks for a connection, and waits where there is none.
+pub(in super::super) struct Waiter {
+    connections: Arc<Connections>,
+    /// The mailbox or host that is full.
+    place: Option<String>,
 }
 
 enum Counted {
@@ -76,13 +85,16 @@ impl Connections {
         mailbox: &str,
         host: &str,
         caps: Caps,
+        waiter: &mut Waiter,
     ) -> Result<Result<Pass, Claimed>, StoreError> {
         if !self.store.is_shared() {
             return Ok(self.claim_here(host, caps.host));
         }
+        let waits = waiter.others(mailbox, host);
         let (connecting, mut pass) = self.number(mailbox, host);
         // Should this fail or be dropped, the store is told that there is no such connection.
-        match self.store.claim(&self.holder, &connecting, caps).await? {
+        let claimed = self.store.claim(&self.holder, &connecting, caps, waits);
+        match claimed.await? {
             Claimed::Yes => Ok(Ok(pass)),
             Claimed::Beyond => {
                 pass.is_beyond = true;
@@ -92,8 +104,20 @@ impl Connections {
                 // It knows.
                 pass.counted = Counted::Nowhere;
                 self.open().live.remove(&connecting.number);
+                waiter.waits_at(match full {
+                    Claimed::FullMailbox => mailbox,
+                    _ => host,
+                });
                 Ok(Err(full))
             }
+        }
+    }
+
+    /// For somebody who is about to ask for a connection.
+    pub(in super::super) fn waiter(self: &Arc<Self>) -> Waiter {
+        Waiter {
+            connections: Arc::clone(self),
+            place: None,
         }
     }
 
@@ -184,8 +208,8 @@ impl Connections {
         }
     }
 
-    /// Mailboxes and hosts at which other instances wait for a connection of this one to end.
-    pub(in super::super) async fn wanted(&self) -> Vec<String> {
+    /// Mailboxes and hosts at which other instances wait for connections of this one to end, and for how many.
+    pub(in super::super) async fn wanted(&self) -> Vec<(String, usize)> {
         if self.open().live.is_empty() {
             return Vec::new();
         }
@@ -209,6 +233,49 @@ impl Connections {
 
     fn open(&self) -> MutexGuard<'_, Open> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Waiter {
+    /// Who else waits here.
+    fn others(&self, mailbox: &str, host: &str) -> Waits {
+        let open = self.connections.open();
+        let others = |place: &str| {
+            let all = open.waiting.get(place).copied().unwrap_or(0);
+            all - usize::from(self.place.as_deref() == Some(place))
+        };
+        Waits {
+            mailbox: others(mailbox),
+            host: others(host),
+            again: self.place.is_some(),
+        }
+    }
+
+    fn waits_at(&mut self, place: &str) {
+        if self.place.as_deref() != Some(place) {
+            self.goes();
+            let mut open = self.connections.open();
+            *open.waiting.entry(place.to_owned()).or_default() += 1;
+            drop(open);
+            self.place = Some(place.to_owned());
+        }
+    }
+
+    fn goes(&mut self) {
+        let Some(place) = self.place.take() else {
+            return;
+        };
+        let mut open = self.connections.open();
+        match open.waiting.get(&place).map_or(0, |waiting| waiting - 1) {
+            0 => drop(open.waiting.remove(&place)),
+            waiting => drop(open.waiting.insert(place, waiting)),
+        }
+    }
+}
+
+impl Drop for Waiter {
+    fn drop(&mut self) {
+        self.goes();
     }
 }
 

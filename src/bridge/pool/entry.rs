@@ -119,13 +119,14 @@ impl Pool {
         let mut pause = FIRST_PAUSE;
         // The one that was let go: until it does not count any more no other one is.
         let mut leaving: Option<JoinHandle<()>> = None;
+        let mut waiter = self.budgets.connections.waiter();
         let mut pass = loop {
             // Before it is tried: an end in between is seen at the next try.
             let is_gone = leaving.as_ref().is_none_or(JoinHandle::is_finished);
             let claimed = self
                 .budgets
                 .connections
-                .claim(&mailbox, &place.host, caps)
+                .claim(&mailbox, &place.host, caps, &mut waiter)
                 .await?;
             let full = match claimed {
                 Ok(pass) => break pass,
@@ -159,6 +160,7 @@ impl Pool {
             sleep(pause).await;
             pause = (pause * 2).min(LONGEST_PAUSE);
         };
+        drop(waiter);
         pass.is_beyond |= beside == Beside::Reading && caps.mailbox.is_none();
         if pause > FIRST_PAUSE {
             self.budgets
@@ -208,24 +210,29 @@ impl Pool {
     pub(in super::super) async fn give_way(&self) {
         let wanted = self.budgets.connections.wanted().await;
         let mut lasting = Vec::new();
-        for place in wanted {
+        for (place, waiting) in wanted {
             lasting.extend(self.lasting(&place));
-            let idle = {
-                let shelves = self.shelves();
-                let suits = |shelf: &&Arc<Shelf>| {
-                    let its = shelf.place.as_ref();
-                    its.is_some_and(|its| its.mailbox == place || its.host == place)
+            for _ in 0..waiting {
+                let Some(idle) = self.let_go_to(&place) else {
+                    break;
                 };
-                let here = shelves.values().filter(suits);
-                let oldest = here.filter_map(|shelf| Some((shelf.idle_since()?, shelf)));
-                let oldest = oldest.min_by_key(|(since, _)| *since);
-                oldest.and_then(|(_, shelf)| shelf.let_go())
-            };
-            if let Some(idle) = idle {
                 tokio::spawn(idle.logout());
             }
         }
         self.budgets.connections.lasting(&lasting).await;
+    }
+
+    /// The connection to this mailbox or host that nobody has used for longest.
+    fn let_go_to(&self, place: &str) -> Option<Box<Connection>> {
+        let shelves = self.shelves();
+        let suits = |shelf: &&Arc<Shelf>| {
+            let its = shelf.place.as_ref();
+            its.is_some_and(|its| its.mailbox == place || its.host == place)
+        };
+        let here = shelves.values().filter(suits);
+        let oldest = here.filter_map(|shelf| Some((shelf.idle_since()?, shelf)));
+        let (_, shelf) = oldest.min_by_key(|(since, _)| *since)?;
+        shelf.let_go()
     }
 
     /// How many connections to the mailbox at this place last for as long as clients like.
@@ -235,7 +242,11 @@ impl Pool {
             let its = shelf.place.as_ref();
             its.is_some_and(|its| its.mailbox == place)
         };
-        let its: Vec<usize> = shelves.values().filter(is_its).map(|its| its.lasting()).collect();
+        let its: Vec<usize> = shelves
+            .values()
+            .filter(is_its)
+            .map(|its| its.lasting())
+            .collect();
         (!its.is_empty()).then(|| (place.to_owned(), its.iter().sum()))
     }
 
@@ -281,7 +292,9 @@ impl Pool {
         loop {
             // No connection yet, and so at no host.
             let connections = &self.budgets.connections;
-            if let Ok(right) = connections.claim(&watched, "", one).await? {
+            let mut waiter = connections.waiter();
+            let claimed = connections.claim(&watched, "", one, &mut waiter);
+            if let Ok(right) = claimed.await? {
                 return Ok(right);
             }
             sleep(BACKGROUND_PAUSE).await;

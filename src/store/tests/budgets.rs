@@ -5,7 +5,14 @@ use std::time::Duration;
 use super::on_both_engines;
 use super::support::postgres::Postgres;
 use super::support::{NOW, Place, Scene};
-use crate::store::{Caps, Claimed, Connecting, Hour, MailboxId, Purpose, Store};
+use crate::store::{Caps, Claimed, Connecting, Hour, MailboxId, Purpose, Store, Waits};
+
+/// Nobody waits.
+const NONE: Waits = Waits {
+    mailbox: 0,
+    host: 0,
+    again: false,
+};
 
 on_both_engines!(
     octets_of_an_hour_are_added_up,
@@ -76,10 +83,13 @@ async fn on_sqlite_connections_and_log_ins_are_the_bridges_own_business() {
         host: Some(0),
         ..Caps::default()
     };
-    let claimed = store.claim("one", &connecting(1), none).await.unwrap();
+    let claimed = store
+        .claim("one", &connecting(1), none, NONE)
+        .await
+        .unwrap();
     assert_eq!(claimed, Claimed::Yes);
     store.alive("one", &[], 1).await.unwrap();
-    assert_eq!(store.wanted("two").await.unwrap(), Vec::<String>::new());
+    assert_eq!(store.wanted("two").await.unwrap(), []);
     assert_eq!(turn(&store, 0).await, None);
     store.leave("one").await.unwrap();
 }
@@ -119,7 +129,7 @@ impl Both {
             &self.two
         };
         store
-            .claim(holder, &connecting(number), caps)
+            .claim(holder, &connecting(number), caps, NONE)
             .await
             .unwrap()
     }
@@ -195,7 +205,7 @@ async fn two_bridges_share_the_number_of_connections_to_a_host() {
         ..connecting(1)
     };
     assert_eq!(
-        both.one.claim("one", &other, caps).await.unwrap(),
+        both.one.claim("one", &other, caps, NONE).await.unwrap(),
         Claimed::Yes
     );
     assert_eq!(both.claim("two", 1, caps).await, Claimed::FullHost);
@@ -203,7 +213,7 @@ async fn two_bridges_share_the_number_of_connections_to_a_host() {
         host: "other:993".to_owned(),
         ..connecting(2)
     };
-    let claimed = both.two.claim("two", &elsewhere, caps).await.unwrap();
+    let claimed = both.two.claim("two", &elsewhere, caps, NONE).await.unwrap();
     assert_eq!(claimed, Claimed::Yes);
 }
 
@@ -223,7 +233,7 @@ async fn of_many_who_ask_at_once_no_more_get_a_connection_than_there_may_be() {
         };
         tasks.spawn(async move {
             store
-                .claim(holder, &connecting(number), caps)
+                .claim(holder, &connecting(number), caps, NONE)
                 .await
                 .unwrap()
         });
@@ -282,14 +292,32 @@ async fn who_waits_for_a_connection_is_known_to_who_has_one() {
     };
     assert_eq!(both.claim("one", 1, one).await, Claimed::Yes);
     assert_eq!(both.claim("two", 1, one).await, Claimed::FullMailbox);
-    assert_eq!(both.one.wanted("one").await.unwrap(), [MAILBOX]);
-    assert_eq!(both.two.wanted("two").await.unwrap(), Vec::<String>::new());
-    assert_eq!(
-        both.two.wanted("three").await.unwrap(),
-        Vec::<String>::new()
-    );
+    let wanted = |waiting| vec![(MAILBOX.to_owned(), waiting)];
+    assert_eq!(both.one.wanted("one").await.unwrap(), wanted(1));
+    assert_eq!(both.two.wanted("two").await.unwrap(), []);
+    assert_eq!(both.two.wanted("three").await.unwrap(), []);
+    // Two more wait there, and one elsewhere.
+    let others = Waits { mailbox: 2, ..NONE };
+    for holder in ["two", "three"] {
+        let waits = if holder == "two" { others } else { NONE };
+        let claimed = both.two.claim(holder, &connecting(1), one, waits);
+        assert_eq!(claimed.await.unwrap(), Claimed::FullMailbox);
+    }
+    assert_eq!(both.one.wanted("one").await.unwrap(), wanted(4));
+    // One of the three has got what it has waited for.
+    both.one.disconnected("one", &[1]).await.unwrap();
+    assert_eq!(both.claim("one", 2, Caps::default()).await, Claimed::Yes);
+    let again = Waits {
+        again: true,
+        ..others
+    };
+    let claimed = both
+        .two
+        .claim("two", &connecting(1), Caps::default(), again);
+    assert_eq!(claimed.await.unwrap(), Claimed::Yes);
+    assert_eq!(both.one.wanted("one").await.unwrap(), wanted(3));
     both.later(16);
-    assert_eq!(both.one.wanted("one").await.unwrap(), Vec::<String>::new());
+    assert_eq!(both.one.wanted("one").await.unwrap(), []);
 }
 
 /// A place in the row of log-ins, five a second, in milliseconds.
@@ -332,9 +360,15 @@ async fn a_command_beside_the_bridge_counts_too() {
         mailbox: Some(1),
         ..Caps::default()
     };
-    let claimed = command.claim("command", &connecting(1), one).await.unwrap();
+    let claimed = command
+        .claim("command", &connecting(1), one, NONE)
+        .await
+        .unwrap();
     assert_eq!(claimed, Claimed::Yes);
     let bridge = place.open().await;
-    let claimed = bridge.claim("bridge", &connecting(1), one).await.unwrap();
+    let claimed = bridge
+        .claim("bridge", &connecting(1), one, NONE)
+        .await
+        .unwrap();
     assert_eq!(claimed, Claimed::FullMailbox);
 }
