@@ -91,8 +91,13 @@ impl Tokens {
         let lacks_refresh = self.renew.needs_refresh_token() && shown.is_none();
         let state = kept.map_or(TokenState::Good, |kept| kept.state);
         let is_early = kept.is_some_and(|kept| kept.retry_in > 0);
-        // What was wrong with the configuration may be mended by now, as this process has read it anew.
-        let at_once = state == TokenState::Misconfigured && self.asks_first();
+        if state == TokenState::Good {
+            // Whatever goes wrong from now on is not of a process before.
+            self.memory().has_asked = true;
+        }
+        // What was wrong may be mended by now: this process has read the configuration anew, and somebody may have started it for that.
+        let is_tried_again = matches!(state, TokenState::Misconfigured | TokenState::Failing);
+        let at_once = is_tried_again && self.asks_first();
         let may_ask = !lacks_refresh && state != TokenState::Revoked && (!is_early || at_once);
         if let Some(access) = usable {
             let ends_soon = kept.is_some_and(|kept| kept.good_for <= self.ahead(kept.lifetime));

@@ -22,7 +22,7 @@ pub(super) struct Memory {
     pub(super) look_at: i64,
     /// The trouble that was logged last: it is, once.
     pub(super) logged: Option<TokenTrouble>,
-    /// Whether trouble of a process before, which may have had another configuration, was looked past.
+    /// Whether trouble of a process before, which may have had another configuration, was looked past, or there was none.
     pub(super) has_asked: bool,
 }
 

@@ -27,8 +27,9 @@ const KEEPING: [Duration; 3] = [
 const FAILING: (i64, i64) = (5, 10 * 60);
 /// The same where a person has to change something.
 const MISCONFIGURED: (i64, i64) = (5 * 60, 60 * 60);
-/// The longest that an authorization server has us wait, in seconds.
-const LONGEST_WAIT: i64 = 24 * 60 * 60;
+/// The longest that an authorization server has us wait, in seconds: it may mean all who ask with this client, and a day without mail
+/// is worse than a request in vain.
+const LONGEST_WAIT: i64 = 60 * 60;
 
 impl Tokens {
     /// Refreshes the tokens. `None`: others are at it, or were quicker.

@@ -67,6 +67,59 @@ async fn an_authorization_server_that_says_when_is_not_asked_before() {
 }
 
 #[tokio::test]
+async fn nobody_waits_for_longer_than_an_hour_because_a_server_says_so() {
+    for is_for_a_person in [true, false] {
+        let scene = Scene::new(Place::sqlite(), Server::new(false, is_for_a_person));
+        let one = scene.instance("one").await;
+        if is_for_a_person {
+            one.log_in(&scene.server).await;
+        }
+        scene.server.fails(temporary(Some(24 * 60 * 60)));
+        scene.later(HOUR, &[&one]).await;
+        assert!(later(one.access().await));
+        scene.later(HOUR - 100, &[&one]).await;
+        assert!(later(one.access().await));
+        assert_eq!(scene.server.asked(), 1);
+        scene.server.recovers();
+        scene.later(100, &[&one]).await;
+        assert_eq!(one.access().await.unwrap(), "access-1");
+    }
+}
+
+#[tokio::test]
+async fn a_restart_tries_once_what_was_to_wait() {
+    let (scene, one) = Scene::with_log_in(false).await;
+    scene.server.fails(temporary(Some(1000)));
+    scene.later(HOUR, &[&one]).await;
+    assert!(later(one.access().await));
+    assert!(later(one.access().await));
+    assert_eq!(scene.server.asked(), 1);
+    let again = scene.instance_for(owner(), "again", one.store.clone());
+    for _ in 0..3 {
+        assert!(later(again.access().await));
+        scene.later(2, &[&again]).await;
+    }
+    assert_eq!(scene.server.asked(), 2);
+    scene.server.recovers();
+    let mended = scene.instance_for(owner(), "mended", one.store.clone());
+    assert_eq!(mended.access().await.unwrap(), "access-1");
+}
+
+#[tokio::test]
+async fn an_instance_that_has_seen_good_tokens_waits_with_the_one_that_was_told_to() {
+    let (scene, one) = Scene::with_log_in(false).await;
+    let beside = scene.instance_for(owner(), "beside", one.store.clone());
+    for instance in [&one, &beside] {
+        assert_eq!(instance.access().await.unwrap(), "access-0");
+    }
+    scene.server.fails(temporary(Some(1000)));
+    scene.later(HOUR, &[&one, &beside]).await;
+    assert!(later(one.access().await));
+    assert!(later(beside.access().await));
+    assert_eq!(scene.server.asked(), 1);
+}
+
+#[tokio::test]
 async fn a_revoked_grant_is_asked_about_once_and_a_log_in_ends_it() {
     let (scene, one) = Scene::with_log_in(false).await;
     let revocation = OAuthError::Revoked("invalid_grant".to_owned());
