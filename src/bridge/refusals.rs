@@ -76,7 +76,9 @@ fn of_token(trouble: &TokenTrouble) -> Refusal {
         ),
         TokenTrouble::Key(_) | TokenTrouble::Sealed { .. } => permanent(),
         // The account's name is the operator's word for a mailbox that this client may read.
-        TokenTrouble::Missing { account } | TokenTrouble::Revoked { account, .. } => Refusal::new(
+        TokenTrouble::Missing { account }
+        | TokenTrouble::ForAnother { account, .. }
+        | TokenTrouble::Revoked { account, .. } => Refusal::new(
             Code::SysPerm,
             format!(
                 "The bridge has no access to this mailbox any more; its operator renews it with: popbridge oauth login {account}"

@@ -12,7 +12,7 @@ use crate::config::Config;
 /// One word, for programs, too.
 pub(super) fn state(config: &Config, standing: &TokenStanding) -> &'static str {
     match &standing.trouble {
-        Some(TokenTrouble::Missing { .. }) => "missing",
+        Some(TokenTrouble::Missing { .. } | TokenTrouble::ForAnother { .. }) => "missing",
         Some(TokenTrouble::Revoked { .. }) => "revoked",
         Some(TokenTrouble::Misconfigured(_)) => "misconfigured",
         Some(TokenTrouble::Later(_)) => "failing",

@@ -80,7 +80,10 @@ impl Tokens {
             }
             opened => opened?.flatten(),
         };
-        let opened = opened.filter(|opened| opened.is_for(&self.owner));
+        let (opened, of_another) = match opened {
+            Some(opened) if !opened.is_for(&self.owner) => (None, Some(opened.user)),
+            opened => (opened, None),
+        };
         let usable = match (kept, &opened) {
             (Some(kept), Some(opened)) if self.is_usable(kept, want) => {
                 Some(self.hold(kept, opened))
@@ -121,7 +124,7 @@ impl Tokens {
                 account,
                 why: why(),
             },
-            _ if lacks_refresh => TokenTrouble::Missing { account },
+            _ if lacks_refresh => self.owner.lacks(of_another.as_deref()),
             _ if may_ask => {
                 return Ok(Verdict::Refresh(Due {
                     version: kept.map_or(0, |kept| kept.version),
@@ -220,7 +223,9 @@ impl Tokens {
             TokenTrouble::Later(_) => {
                 warn!(account, %trouble, "no new token; it will be tried again")
             }
-            TokenTrouble::Missing { .. } => warn!(account, "{trouble}"),
+            TokenTrouble::Missing { .. } | TokenTrouble::ForAnother { .. } => {
+                warn!(account, "{trouble}")
+            }
             TokenTrouble::Revoked { .. }
             | TokenTrouble::Misconfigured(_)
             | TokenTrouble::Key(_)

@@ -47,7 +47,7 @@ pub struct Keeper {
 pub(super) struct Kept {
     pub(super) access: Secret,
     pub(super) refresh: Option<Secret>,
-    user: String,
+    pub(super) user: String,
 }
 
 /// What is sealed.
@@ -84,6 +84,19 @@ impl Owner {
         }
     }
 
+    /// That nobody has logged in for the one who is wanted, but for `user`, if for anybody.
+    pub(super) fn lacks(&self, user: Option<&str>) -> TokenTrouble {
+        let account = self.account.clone();
+        match user {
+            Some(user) => TokenTrouble::ForAnother {
+                account,
+                user: user.to_owned(),
+                wanted: self.user.clone(),
+            },
+            None => TokenTrouble::Missing { account },
+        }
+    }
+
     fn sealed(&self, why: impl ToString) -> Trouble {
         let (account, why) = (self.account.clone(), why.to_string());
         TokenTrouble::Sealed { account, why }.into()
@@ -91,9 +104,10 @@ impl Owner {
 }
 
 impl Kept {
-    /// Whether they are for whom they are wanted for now: the configuration may have named somebody else before.
+    /// Whether they are for whom they are wanted for now: the configuration may have named somebody else before. How that is written
+    /// does not matter, as with all log-in names.
     pub(super) fn is_for(&self, owner: &Owner) -> bool {
-        self.user == owner.user
+        normalized(&self.user) == normalized(&owner.user)
     }
 }
 
@@ -139,8 +153,7 @@ impl Keeper {
         match self.open(owner, standing.kept.as_ref()?) {
             Err(Trouble::Token(trouble)) => Some(trouble),
             Ok(Some(opened)) if !opened.is_for(owner) => {
-                let account = owner.account.clone();
-                Some(TokenTrouble::Missing { account })
+                Some(owner.lacks(Some(&opened.user)))
             }
             _ => None,
         }

@@ -14,6 +14,15 @@ pub enum TokenTrouble {
         /// The account's name in the configuration.
         account: String,
     },
+    /// Somebody has logged in, for another user than the one who is wanted now.
+    ForAnother {
+        /// The account's name in the configuration.
+        account: String,
+        /// Whom the tokens are for.
+        user: String,
+        /// Whom they should be for.
+        wanted: String,
+    },
     /// What somebody has logged in for is not good any more.
     Revoked {
         /// The account's name in the configuration.
@@ -40,7 +49,9 @@ impl TokenTrouble {
     /// The account, where a person has to log in for it.
     pub fn needs_a_person(&self) -> Option<&str> {
         match self {
-            Self::Missing { account } | Self::Revoked { account, .. } => Some(account),
+            Self::Missing { account }
+            | Self::ForAnother { account, .. }
+            | Self::Revoked { account, .. } => Some(account),
             Self::Misconfigured(_) | Self::Later(_) | Self::Key(_) | Self::Sealed { .. } => None,
         }
     }
@@ -52,6 +63,14 @@ impl fmt::Display for TokenTrouble {
             Self::Missing { account } => write!(
                 f,
                 "nobody has logged in for [account.{account}] yet: `popbridge oauth login {account}`"
+            ),
+            Self::ForAnother {
+                account,
+                user,
+                wanted,
+            } => write!(
+                f,
+                "the tokens of [account.{account}] are for {user}, and not for {wanted}: `popbridge oauth login {account}`"
             ),
             Self::Revoked { account, why } => write!(
                 f,
