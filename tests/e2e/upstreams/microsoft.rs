@@ -1,14 +1,21 @@
 //! Microsoft 365, Outlook.com and Exchange: sizes that are estimates, items in any order, capabilities that come with the log-in, and
 //! messages that are listed and cannot be had.
 
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 
 use crate::many::{Many, Row, bridged, log_in};
+use crate::support::bridge::{Options, run};
+use crate::support::browser::{LoginCommand, consent, get};
 use crate::support::imap_peer::{Flow, Peer};
 use crate::support::mail::{ordinary, repaired};
+use crate::support::oauth_server::OAuthServer;
 use crate::support::peer_conn::{Cmd, Conn};
 use crate::support::peer_office::PeerOffice;
 use crate::support::process::eventually;
+use crate::support::tree::{Account, Tree};
 
 const BEFORE: &str = "IMAP4 IMAP4rev1 AUTH=PLAIN AUTH=XOAUTH2 SASL-IR UIDPLUS ID UNSELECT CHILDREN IDLE NAMESPACE LITERAL+";
 const AFTER: &str = "IMAP4 IMAP4rev1 AUTH=PLAIN AUTH=XOAUTH2 SASL-IR UIDPLUS MOVE ID UNSELECT CLIENTACCESSRULES \
@@ -227,4 +234,80 @@ fn a_partial_fetch_that_exchange_answers_with_the_whole_message_gives_the_lines_
     }
     assert!(pop3.retr(1) == expected);
     pop3.quit();
+}
+
+const SHARED: &str = "shared@example.com";
+const ANN: &str = "ann@example.com";
+
+/// Exchange Online with a mailbox that Ann may open: what was said by XOAUTH2, decoded, comes back.
+fn shared_mailbox(server: &Arc<OAuthServer>) -> (Peer, Arc<Mutex<Vec<String>>>) {
+    let said: Arc<Mutex<Vec<String>>> = Arc::default();
+    let (server, log) = (Arc::clone(server), Arc::clone(&said));
+    let peer = exchange().on("AUTHENTICATE XOAUTH2", move |conn, cmd| {
+        let Some(response) = conn.sasl_response(cmd) else {
+            return Flow::End;
+        };
+        let message = String::from_utf8(STANDARD.decode(response).unwrap()).unwrap();
+        let token = message
+            .strip_prefix(&format!("user={SHARED}\x01auth=Bearer "))
+            .and_then(|rest| rest.strip_suffix("\x01\x01"));
+        let user = token.and_then(|token| server.user_of(token));
+        log.lock().unwrap().push(message);
+        if user.as_deref() != Some(ANN) {
+            conn.tagged(cmd, "NO AUTHENTICATE failed.");
+            return Flow::Done;
+        }
+        conn.tagged(cmd, "OK AUTHENTICATE completed.");
+        Flow::LoggedIn
+    });
+    (peer, said)
+}
+
+#[test]
+fn a_shared_mailbox_is_opened_by_its_own_name_with_the_token_of_a_person_who_may() {
+    let server = Arc::new(OAuthServer::start());
+    let (peer, said) = shared_mailbox(&server);
+    let peer = peer.start();
+    let tree = Tree::new("shared-mailbox", &Account::for_servers());
+    let config = format!(
+        "[upstream.office]\nprovider = \"microsoft365\"\nurl = \"{}\"\n{}\
+         [account.shared]\nlogin = \"{SHARED}\"\noauth = \"entra\"\noauth_user = \"{ANN}\"\n",
+        peer.plain_url(),
+        server.table("entra", ""),
+    );
+    let file = tree.write("popbridge.toml", &config);
+    let state = tree.join("state");
+    let place = ["--state", state.to_str().unwrap()];
+
+    let mut login = LoginCommand::start(&[&["shared"], &place[..]].concat(), &file);
+    // The browser is told who is to log in: not the mailbox, for which nobody has a password.
+    let (status, page) = get(&consent(&login.address()));
+    assert_eq!(status, 200, "{page}");
+    let (status, text) = login.end();
+    assert!(status.success(), "{text}");
+    let asked = server.asked().into_iter();
+    let mut asked = asked.filter(|asked| asked.path == "/authorize");
+    assert_eq!(asked.next().unwrap().form["login_hint"], ANN);
+
+    let bridge = Options::config(&config).state(&state).start();
+    let add = ["client", "add", "desk", "--account", "shared", "--config"];
+    let arguments = [&add[..], &[file.to_str().unwrap()], &place].concat();
+    let (code, password, errors) = run(&arguments, &[]);
+    assert_eq!(code, Some(0), "{errors}");
+    let mut pop3 = bridge.pop3().log_in("desk", password.trim_end());
+    assert_eq!(pop3.stat().0, 3);
+    for n in 1..=3 {
+        assert_eq!(pop3.retr(n), repaired(&ordinary(n).raw), "message {n}");
+    }
+    pop3.quit();
+    let said = said.lock().unwrap().clone();
+    assert!(!said.is_empty());
+    for message in &said {
+        let start = format!("user={SHARED}\x01auth=Bearer access-");
+        assert!(
+            message.starts_with(&start) && message.ends_with("\x01\x01"),
+            "{message:?}"
+        );
+    }
+    assert_eq!(server.refreshes(), 0, "the first one was good");
 }
