@@ -13,6 +13,7 @@ use tracing::{Instrument as _, warn};
 
 use super::account::Account;
 use super::bodies::Bodies;
+use super::clock;
 use super::known::{Known, Names};
 use super::learnt::Learnt;
 use super::pool::{Credential, Lease, Pool};
@@ -56,8 +57,8 @@ pub(super) struct Accounts {
     pub(super) names: Cache<MailboxId, Arc<Names>>,
     /// Mailboxes that were looked through lately.
     swept: Cache<MailboxId, ()>,
-    /// Mailboxes whose list the upstream has confirmed in the last [`FRESH`].
-    pub(super) confirmed: Cache<MailboxId, ()>,
+    /// When the upstream has confirmed a mailbox's list, in seconds since 1970; forgotten after [`FRESH`].
+    pub(super) confirmed: Cache<MailboxId, i64>,
     /// Names this process among the instances.
     pub(super) holder: String,
     /// Folders of which it was said that they may be shown in part.
@@ -175,7 +176,12 @@ impl Accounts {
     /// What is in the mailbox as the upstream has confirmed it a moment ago, at the store's present version: nobody is shown less than
     /// somebody was shown already, and what was disposed of since is gone. None where that is too long ago, or where the store is in trouble.
     async fn lately(&self, account: &Account) -> Option<Arc<Known>> {
-        self.confirmed.get(&account.mailbox).await?;
+        let confirmed = self.confirmed.get(&account.mailbox).await?;
+        // The cache's clock stands still while the machine sleeps.
+        let age = u64::try_from(clock::now() - confirmed).ok()?;
+        if age >= FRESH.as_secs() {
+            return None;
+        }
         let names = self.known_names(account).await.ok()?;
         self.known(account, &names).await.ok()
     }

@@ -341,3 +341,6 @@ impl Pool {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

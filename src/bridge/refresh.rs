@@ -53,7 +53,8 @@ impl Accounts {
         };
         match refreshed {
             Ok(known) => {
-                self.confirmed.insert(account.mailbox, ()).await;
+                let now = clock::now();
+                self.confirmed.insert(account.mailbox, now).await;
                 Ok(Opened { connection, known })
             }
             Err(trouble) => {

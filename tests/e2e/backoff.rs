@@ -107,6 +107,24 @@ fn while_it_lasts_nothing_is_asked_and_what_is_known_is_shown() {
 }
 
 #[test]
+fn a_list_that_was_confirmed_more_than_a_minute_ago_is_not_shown() {
+    let (peer, moody) = moody(FOR_A_MINUTE);
+    let peer = peer.start();
+    let office = PeerOffice::start(&peer, "");
+    office.add("desk1", &[]);
+    assert_eq!(office.client("desk1").stat().0, 3);
+    moody.store(true, Ordering::SeqCst);
+    assert_eq!(office.client("desk1").stat().0, 3);
+    // As after a nap of the machine, in which other clocks stood still.
+    office.ahead(61);
+    let status = office.client("desk1").err("STAT");
+    assert_eq!(status.code(), Some("SYS/TEMP"), "{}", status.text);
+    assert!(status.text.contains("left alone for"), "{}", status.text);
+    // What was shown meanwhile was not confirmed once more.
+    assert_eq!(said(&office.bridge, BEGINS), 1);
+}
+
+#[test]
 fn a_password_that_is_trusted_lets_in_and_another_one_is_not_called_wrong() {
     let (peer, moody) = moody(FOR_A_MINUTE);
     let peer = peer.start();
