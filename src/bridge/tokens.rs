@@ -24,6 +24,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::clock;
@@ -48,6 +49,8 @@ pub struct Tokens {
     holder: String,
     metrics: Arc<Metrics>,
     memory: Mutex<Memory>,
+    /// Whether the last look found a good token that can be refreshed.
+    good: watch::Sender<bool>,
     flights: Rounds<Want, Result<Access, Trouble>>,
 }
 
@@ -89,6 +92,7 @@ impl Tokens {
             holder,
             metrics,
             memory: Mutex::default(),
+            good: watch::Sender::new(false),
             flights: Rounds::default(),
         }
     }
@@ -136,6 +140,13 @@ impl Tokens {
             }
         }
         self.fly(Want::Instead(refused)).await.map(Some)
+    }
+
+    /// Ends when there is a good token; at once where there has been one since trouble was told. Somebody who has nothing to do without one
+    /// waits for this: the background looks at the store every few seconds.
+    pub(super) async fn good_again(&self) {
+        // The sender is here, so that this is no end of it.
+        let _ = self.good.subscribe().wait_for(|good| *good).await;
     }
 
     /// Looks for a token, together with all who want the same meanwhile. Goes on should this future be dropped.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::time::sleep;
 use tracing::{info, warn};
 
-use super::account::Account;
+use super::account::{Account, Password};
 use super::trouble::Trouble;
 use super::{Bridge, Configured};
 use crate::imap::Error;
@@ -20,7 +20,30 @@ const FIRST_PAUSE: Duration = Duration::from_secs(5);
 /// The shortest pause where the upstream wants to be left alone.
 const SHORTEST_PAUSE: Duration = Duration::from_secs(1);
 /// The longest pause after trouble.
-const LONGEST_PAUSE: Duration = Duration::from_secs(10 * 60);
+pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(10 * 60);
+
+/// How a pause ended.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Rested {
+    /// It was long enough.
+    Long,
+    /// What was in the way is not any more.
+    UntilGood,
+}
+
+/// Pauses after trouble. Where the account has no token it ends as soon as there is one again: a person has logged in.
+pub(super) async fn rest(password: &Password, trouble: &Trouble, pause: Duration) -> Rested {
+    let good_again = async {
+        match (password, trouble) {
+            (Password::Tokens(tokens), Trouble::Token(_)) => tokens.good_again().await,
+            _ => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        () = sleep(pause) => Rested::Long,
+        () = good_again => Rested::UntilGood,
+    }
+}
 
 impl Bridge {
     /// Watches one account for ever, or until its upstream turns out to have no IDLE.
@@ -49,8 +72,10 @@ impl Bridge {
             if !trouble.is_logged() {
                 warn!(account = name, %trouble, ?pause, "the mailbox is not watched; it will be tried again");
             }
-            sleep(pause).await;
-            pause = (pause * 2).min(LONGEST_PAUSE);
+            pause = match rest(&configured.password, &trouble, pause).await {
+                Rested::Long => (pause * 2).min(LONGEST_PAUSE),
+                Rested::UntilGood => FIRST_PAUSE,
+            };
         }
     }
 

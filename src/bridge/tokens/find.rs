@@ -175,6 +175,7 @@ impl Tokens {
         });
         drop(memory);
         if kept.state == TokenState::Good {
+            self.good.send_replace(true);
             self.say_good();
         } else if kept.state == TokenState::Revoked {
             self.say(&TokenTrouble::Revoked {
@@ -194,6 +195,7 @@ impl Tokens {
     /// Remembers what came of a flight.
     pub(super) fn note(&self, outcome: &Result<Access, Trouble>) {
         let Err(trouble) = outcome else { return };
+        self.good.send_replace(false);
         {
             let mut memory = self.memory();
             memory.told = Some((trouble.clone(), Instant::now()));

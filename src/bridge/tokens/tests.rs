@@ -1,5 +1,6 @@
 //! Tokens of one account with an authorization server that does what a test says, and a true store.
 
+mod again;
 mod trouble;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
