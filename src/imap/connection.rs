@@ -5,7 +5,7 @@
 //! Must not know: bodies and lists (see the sibling modules), POP3, or clients.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use super::Observer;
 use super::driver::Driver;
@@ -48,8 +48,8 @@ pub struct Connection {
     has_news: bool,
     /// Folders that were found on this connection: what they were looked for as, and their names.
     found: Vec<(String, String)>,
-    /// After that it is not used for anything new.
-    retires: Option<Instant>,
+    /// After that it is not used for anything new: by the steady clock, and by the time of day.
+    retires: Option<(Instant, Option<SystemTime>)>,
     /// Counts the connection while it lives.
     _open: Box<dyn Send>,
 }
@@ -126,13 +126,20 @@ impl Connection {
 
     /// After this time the connection is not used for anything new: what it was opened with ends then.
     pub fn retire_at(&mut self, time: Instant) {
-        let earliest = self.retires.map_or(time, |before| before.min(time));
-        self.retires = Some(earliest);
+        if self.retires.is_some_and(|(before, _)| before <= time) {
+            return;
+        }
+        let left = time.saturating_duration_since(Instant::now());
+        self.retires = Some((time, SystemTime::now().checked_add(left)));
     }
 
     /// Whether its time is over; what is under way goes on.
     pub fn is_retired(&self) -> bool {
-        self.retires.is_some_and(|time| time <= Instant::now())
+        let Some((time, of_day)) = self.retires else {
+            return false;
+        };
+        // The first of both clocks counts: one stands still while the machine sleeps, the other one may be set.
+        time <= Instant::now() || of_day.is_some_and(|time| time <= SystemTime::now())
     }
 
     /// Whether the connection may be used for another command.

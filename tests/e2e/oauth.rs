@@ -9,7 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use crate::support::dovecot::Dovecot;
 use crate::support::imap::Imap;
 use crate::support::oauth_server::{Failure, OAuthServer};
-use crate::support::office::{LOGIN, Plan};
+use crate::support::office::{LOGIN, Plan, fetch};
 use crate::support::postgres::Postgres;
 use crate::support::process::eventually;
 use crate::support::token_office::{LIFETIME, TokenOffice};
@@ -140,6 +140,27 @@ fn a_connection_is_not_used_beyond_the_token_that_opened_it() {
     };
     let first = connects();
     eventually("another one is opened", || connects() > first);
+}
+
+#[test]
+fn a_connection_that_outlived_its_token_by_the_time_of_day_is_not_used_for_another_session() {
+    let it = TokenOffice::start(BOTH);
+    it.office.deliver([1]);
+    for client in ["desk", "scanner"] {
+        it.office.add(client, &["view=undelivered"]);
+    }
+    // For as long as this session lasts its connection is kept. A clock that goes on steadily says that its token is good: as after a
+    // nap of the machine.
+    let mut desk = it.office.client("desk");
+    assert_eq!(desk.stat().0, 1);
+    it.tokens_end(1);
+    it.office.deliver([2]);
+    assert_eq!(it.poll("scanner"), [1, 2]);
+    assert_eq!(it.server.refreshes(), 1);
+    // The session that was there goes on.
+    assert_eq!(fetch(&mut desk), [1]);
+    desk.quit();
+    assert_eq!(it.server.refreshes(), 1);
 }
 
 #[test]

@@ -142,6 +142,16 @@ impl OAuthServer {
         self.state().access.clear();
     }
 
+    /// The same with those that there were before `meanwhile`: what is given out while that runs stays good.
+    pub fn expire_access_of_before(&self, meanwhile: impl FnOnce()) {
+        let before: Vec<String> = self.state().access.keys().cloned().collect();
+        meanwhile();
+        let mut state = self.state();
+        for token in before {
+            state.access.remove(&token);
+        }
+    }
+
     /// Ends all grants: refreshing is `invalid_grant` from now on. Access tokens live on.
     pub fn revoke(&self) {
         self.state().refresh.clear();
