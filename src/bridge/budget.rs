@@ -59,7 +59,7 @@ pub(super) struct Budgets {
     pub(super) connections: Arc<Connections>,
     /// By the name of the mailbox's place.
     meters: Mutex<HashMap<String, Arc<Meter>>>,
-    /// What goes to and comes from the store goes one after the other, so that nothing is counted twice.
+    /// Held by who adds to the store.
     turn: tokio::sync::Mutex<()>,
     /// The hour in which what is long past was last forgotten.
     forgot: AtomicI64,
@@ -113,19 +113,9 @@ impl Budgets {
         } else {
             None
         };
-        if let Some(mailbox) = meter.mailbox()
-            && meter.is_older(too_old)
-        {
-            let _turn = self.turn.lock().await;
-            if meter.is_older(too_old) {
-                match self.store.spent(mailbox, first_hour(clock::now())).await {
-                    Ok(hours) => meter.set(hours),
-                    Err(error) if meter.is_older(None) => return Err(error),
-                    Err(error) => {
-                        warn!(%error, "what other instances have received for a mailbox is not known");
-                    }
-                }
-            }
+        if let Some(mailbox) = meter.mailbox() {
+            let ask = self.store.spent(mailbox, first_hour(clock::now()));
+            meter.look(too_old, ask).await?;
         }
         Ok(meter.allowance(clock::now()))
     }
@@ -153,11 +143,18 @@ impl Budgets {
             .filter(|meter| meter.is_due(all))
             .filter_map(|meter| Some((meter.mailbox()?, Arc::clone(meter))))
             .collect();
-        if !due.is_empty() {
-            let added: Vec<(MailboxId, u64)> = due
-                .iter()
-                .map(|(mailbox, meter)| (*mailbox, meter.unwritten()))
-                .collect();
+        let mut added = Vec::with_capacity(due.len());
+        let mut turns = Vec::with_capacity(due.len());
+        for (mailbox, meter) in &due {
+            turns.push(match meter.turn_now() {
+                Some(turn) => turn,
+                None if all => meter.turn().await,
+                // The store is asked about it at this moment: later.
+                None => continue,
+            });
+            added.push((*mailbox, meter.unwritten()));
+        }
+        if !added.is_empty() {
             let told = self.store.spend(&added, hour, since).await?;
             for (mailbox, bytes) in added {
                 let hours = told.iter().filter(|(of, _)| *of == mailbox);
@@ -166,6 +163,7 @@ impl Budgets {
                 }
             }
         }
+        drop(turns);
         if self.forgot.swap(hour, Ordering::Relaxed) != hour {
             self.store.forget_spent(since).await?;
         }

@@ -12,12 +12,15 @@ use tracing::{info, warn};
 use super::Pass;
 use crate::imap::{Error, Observer};
 use crate::policy::budget::{Level, Spent, percent, until_near};
-use crate::store::{Hour, MailboxId};
+use crate::store::{Hour, MailboxId, StoreError};
 
 /// What is more than this, in octets, or than a hundredth of what is allowed, is written soon.
 const MUCH: u64 = 256 * 1024;
 /// What is less is written after so long: a poll brings a few octets, and shall not make the disk work.
 const LITTLE_LATER: Duration = Duration::from_secs(5 * 60);
+
+/// So long a message waits for what the store says.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// What may be asked of an upstream for a mailbox.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +39,8 @@ pub(in super::super) struct Meter {
     /// Octets that the store does not know of.
     unwritten: AtomicU64,
     known: Mutex<Known>,
+    /// What goes to and comes from the store goes one after the other, so that nothing is counted twice.
+    turn: tokio::sync::Mutex<()>,
 }
 
 /// Whose it is: known once somebody has logged in.
@@ -50,6 +55,8 @@ struct Known {
     spent: Spent,
     /// When it said so.
     read_at: Option<Instant>,
+    /// When it was last asked in vain.
+    failed_at: Option<Instant>,
     /// When something was last written, or there was nothing to write.
     written_at: Instant,
     /// What the log was told last.
@@ -67,9 +74,11 @@ impl Meter {
             known: Mutex::new(Known {
                 spent: Spent::default(),
                 read_at: None,
+                failed_at: None,
                 written_at: Instant::now(),
                 told: Level::All,
             }),
+            turn: tokio::sync::Mutex::default(),
         }
     }
 
@@ -109,10 +118,62 @@ impl Meter {
         known.read_at = Some(Instant::now());
     }
 
-    /// Whether the store has never said it, or longer ago than this.
-    pub(super) fn is_older(&self, limit: Option<Duration>) -> bool {
-        let read_at = self.known().read_at;
-        read_at.is_none_or(|at| limit.is_some_and(|limit| at.elapsed() > limit))
+    /// The turn to write to the store and to read from it what came.
+    pub(super) async fn turn(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.turn.lock().await
+    }
+
+    /// The same, if nobody has it.
+    pub(super) fn turn_now(&self) -> Option<tokio::sync::MutexGuard<'_, ()>> {
+        self.turn.try_lock().ok()
+    }
+
+    /// Asks the store what came if it has never said it, or longer ago than this. Not for long: what it has said before is good enough then,
+    /// and it is not asked again before that time is over.
+    ///
+    /// # Errors
+    /// The store's, if it has never said it.
+    pub(super) async fn look<H: IntoIterator<Item = Hour>>(
+        &self,
+        limit: Option<Duration>,
+        ask: impl Future<Output = Result<H, StoreError>>,
+    ) -> Result<(), StoreError> {
+        if !self.is_older(limit) {
+            return Ok(());
+        }
+        let asked = async {
+            let _turn = self.turn().await;
+            // Who had the turn before may have asked.
+            if self.is_older(limit) {
+                self.set(ask.await?);
+            }
+            Ok(())
+        };
+        let asked = tokio::time::timeout(PATIENCE, asked).await;
+        let asked = asked.unwrap_or_else(|_| {
+            let seconds = PATIENCE.as_secs();
+            Err(StoreError::Unavailable(format!(
+                "no answer in {seconds} seconds"
+            )))
+        });
+        let Err(error) = asked else {
+            return Ok(());
+        };
+        self.known().failed_at = Some(Instant::now());
+        if self.is_older(None) {
+            return Err(error);
+        }
+        warn!(%error, "what other instances have received for a mailbox is not known");
+        Ok(())
+    }
+
+    /// Whether the store has never said it, or longer ago than this, and was not asked in vain since.
+    fn is_older(&self, limit: Option<Duration>) -> bool {
+        let known = self.known();
+        let is_past = |at: Option<Instant>| {
+            at.is_none_or(|at| limit.is_some_and(|limit| at.elapsed() > limit))
+        };
+        known.read_at.is_none() || is_past(known.read_at) && is_past(known.failed_at)
     }
 
     /// Whether something is to be written, or was never read.

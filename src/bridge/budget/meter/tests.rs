@@ -88,3 +88,33 @@ fn a_meter_is_kept_while_something_would_be_lost_with_it() {
     meter.note_level(NOW);
     assert!(meter.is_forgettable());
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_does_not_answer_is_waited_for_once_in_a_while_and_what_it_has_said_counts() {
+    let limit = Some(Duration::from_secs(10));
+    let silent = std::future::pending::<Result<Vec<Hour>, StoreError>>;
+    let meter = meter(1000);
+    let began = Instant::now();
+    assert!(meter.look(limit, silent()).await.is_err(), "never known");
+    assert_eq!(began.elapsed(), PATIENCE);
+    meter.set(hours(700));
+    tokio::time::advance(Duration::from_secs(11)).await;
+    // Two at the same time wait together.
+    let began = Instant::now();
+    let both = tokio::join!(meter.look(limit, silent()), meter.look(limit, silent()));
+    assert!(both.0.is_ok() && both.1.is_ok());
+    assert_eq!(began.elapsed(), PATIENCE);
+    // Who comes next does not wait at all, until some time later.
+    meter.look(limit, silent()).await.unwrap();
+    assert_eq!((began.elapsed(), meter.total(NOW)), (PATIENCE, 700));
+    tokio::time::advance(Duration::from_secs(11)).await;
+    let answers = async { Ok(hours(900)) };
+    meter.look(limit, answers).await.unwrap();
+    assert_eq!(meter.total(NOW), 900);
+    // Another one's turn is waited for as long, and no longer.
+    tokio::time::advance(Duration::from_secs(11)).await;
+    let _turn = meter.turn().await;
+    let began = Instant::now();
+    meter.look(limit, silent()).await.unwrap();
+    assert_eq!(began.elapsed(), PATIENCE);
+}
