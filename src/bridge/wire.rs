@@ -244,14 +244,21 @@ impl Wire {
 
     /// Waits for something else than the client, which nobody reads from meanwhile. That it has hung up is told to others: a client that gives
     /// up waiting and comes back shall not be kept out by this session.
-    pub(super) async fn while_waiting<T>(&self, work: impl Future<Output = T>) -> T {
-        self.while_watching(work, false).await
+    pub(super) fn while_waiting<T>(
+        &self,
+        work: impl Future<Output = T>,
+    ) -> impl Future<Output = T> {
+        // No async function: `work` would be in it twice.
+        self.while_watching(work, false)
     }
 
     /// The same while a message comes, which a client may read to its end although it has ended its own side: others are told of that, and
     /// of a reset at once.
-    pub(super) async fn while_reading<T>(&self, work: impl Future<Output = T>) -> T {
-        self.while_watching(work, true).await
+    pub(super) fn while_reading<T>(
+        &self,
+        work: impl Future<Output = T>,
+    ) -> impl Future<Output = T> {
+        self.while_watching(work, true)
     }
 
     async fn while_watching<T>(&self, work: impl Future<Output = T>, reads: bool) -> T {

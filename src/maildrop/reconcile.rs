@@ -1,9 +1,9 @@
 //! What a new index means for a folder's register: which message is which, what is new, what is gone.
 //!
 //! While UIDVALIDITY, UIDNEXT and dates agree with what is known, a UID is the message that it was. Where they do not, UIDs say nothing,
-//! and a message is taken for a known one only by evidence that fits this pair alone: X-GM-MSGID, or INTERNALDATE with EMAILID or size, or with
-//! size and a digest of the header. EMAILID speaks against
-//! a pair only where another message still has the one that is known: a server that takes over mail gives new ones. Order is no evidence. What is ambiguous is new: a client gets it twice rather than never.
+//! and a message is taken for a known one only by evidence that fits this pair alone: X-GM-MSGID, or INTERNALDATE with EMAILID or size,
+//! or with size and a digest of the header. EMAILID speaks against a pair only where one that is known is still found: a
+//! server that takes over mail gives new ones. Order is no evidence. What is ambiguous is new: a client gets it twice rather than never.
 //!
 //! A unique-id names one message for ever. It is rendered from UIDVALIDITY and UID only where the folder cannot have given out that text
 //! before; otherwise it ends in the message's number. It stays the message's own whatever happens to UIDs and formats. (Not seen: a text

@@ -135,11 +135,10 @@ impl Folder<'_> {
         for pairing in pairs.values().chain(triples.values()) {
             let agrees = pairing.only().is_some_and(|(position, origin)| {
                 let (known, fresh) = (self.known_traits(origin), self.traits(position));
-                let agrees = |known: Traits| {
-                    !known.contradict(&fresh)
-                        && !(ids_tell && differ(known.email_id, fresh.email_id))
+                let differs = |known: Traits| {
+                    known.contradict(&fresh) || ids_tell && differ(known.email_id, fresh.email_id)
                 };
-                may(position, origin) && known.is_some_and(agrees)
+                may(position, origin) && known.is_some_and(|known| !differs(known))
             });
             if agrees {
                 claim(pairing, origins, &mut claimed);
