@@ -21,7 +21,7 @@
 //! | `popbridge_upstream_command_seconds` | histogram | upstream, command | from an IMAP command to its tagged answer |
 //! | `popbridge_upstream_bytes_total` | counter | upstream, direction | bytes from and to upstreams, inside TLS |
 //! | `popbridge_upstream_backoffs_total` | counter | upstream, cause | times that an upstream or an account of it asked to be left alone |
-//! | `popbridge_upstream_backing_off` | gauge | upstream | accounts that are left alone at the moment; the upstream as a whole is one, too |
+//! | `popbridge_upstream_backing_off` | gauge | upstream | accounts that are left alone at the moment, once for log-ins and once for all else; the upstream as a whole is one, too |
 //! | `popbridge_index_lookups_total` | counter | outcome | folder lists asked for |
 //! | `popbridge_index_cache_bytes` | gauge | | memory that known folder lists take |
 //! | `popbridge_index_cache_entries` | gauge | | folder lists that are known |
