@@ -16,6 +16,7 @@ use super::bodies::Bodies;
 use super::clock;
 use super::known::{Known, Names};
 use super::learnt::Learnt;
+use super::measured::Unwritten;
 use super::pool::{Credential, Lease, Pool};
 use super::readers::MarksCache;
 use super::rounds::{Lead, Part, Rounds};
@@ -67,6 +68,8 @@ pub(super) struct Accounts {
     pub(super) learnt: Learnt,
     pub(super) pool: Pool,
     pub(super) bodies: Bodies,
+    /// True sizes that are not in the store yet.
+    pub(super) unwritten: Unwritten,
     pub(super) marks: MarksCache,
     pub(super) store: Store,
     pub(super) metrics: Arc<Metrics>,
@@ -105,6 +108,7 @@ impl Accounts {
             learnt: Learnt::default(),
             pool,
             bodies: Bodies::new(limits.body_cache, limits.read_ahead, Arc::clone(&metrics)),
+            unwritten: Unwritten::default(),
             marks: MarksCache::default(),
             store,
             metrics,
@@ -213,15 +217,23 @@ impl Accounts {
         account: &Account,
         names: &Names,
     ) -> Result<Arc<Known>, Trouble> {
-        let version = self.store.version(account.mailbox).await?;
-        if let Some(known) = self.known.get(&account.mailbox).await
-            && known.version == version
-        {
+        let (store, mailbox) = (&self.store, account.mailbox);
+        let version = store.version(mailbox).await?;
+        let not_read = self.not_read(mailbox);
+        let kept = self.known.get(&mailbox).await;
+        let kept = kept.filter(|known| known.version == version);
+        let is_kept = kept.is_some();
+        let known = match kept {
+            Some(known) => known,
+            None => Arc::new(Known::load(store, mailbox, &account.terms, names).await?),
+        };
+        not_read.add_to(&known.measures);
+        let newer = known.measured(&account.terms).map(Arc::new);
+        if is_kept && newer.is_none() {
             return Ok(known);
         }
-        let known =
-            Arc::new(Known::load(&self.store, account.mailbox, &account.terms, names).await?);
-        self.remember(account.mailbox, &known).await;
+        let known = newer.unwrap_or(known);
+        self.remember(mailbox, &known).await;
         Ok(known)
     }
 

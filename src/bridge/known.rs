@@ -6,6 +6,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::account::Terms;
+use super::measured::Measures;
 use super::trouble::Trouble;
 use crate::maildrop::{Contents, Delta, Index, Place, Register, Seq, Uid, Uidl};
 use crate::store::{FolderId, FolderRow, MailboxId, Role, Store};
@@ -19,8 +20,12 @@ pub(super) struct Known {
     pub(super) next_seq: Seq,
     /// The folders in the order in which messages are looked for in them.
     pub(super) folders: Vec<Folder>,
+    /// How long messages are that are listed with another size.
+    pub(super) measures: Arc<Measures>,
     /// What sessions see of it.
     pub(super) contents: Arc<Contents>,
+    /// How many changes of the measures are in that.
+    measured: u64,
 }
 
 /// The folders of a mailbox, as on the wire.
@@ -99,12 +104,15 @@ impl Known {
             if !torn {
                 // What is held is read from there.
                 folders.sort_by_key(|folder| folder.role != Role::Hold);
-                let contents = contents(terms, &folders);
+                let measures = Arc::new(Measures::new(store.sizes(mailbox).await?));
+                let (contents, measured) = contents(terms, &folders, &measures);
                 return Ok(Self {
                     version,
                     next_seq,
                     folders,
+                    measures,
                     contents,
+                    measured,
                 });
             }
         }
@@ -145,8 +153,23 @@ impl Known {
             folder.index = Some(Arc::clone(&register.index));
             folder.register = Some(register);
         }
-        known.contents = contents(terms, &known.folders);
+        known.make_contents(terms);
         known
+    }
+
+    /// The same with all the sizes that were counted since it was made; none if there are none.
+    pub(super) fn measured(&self, terms: &Terms) -> Option<Self> {
+        if self.measures.changes() == self.measured {
+            return None;
+        }
+        let mut known = self.clone();
+        known.make_contents(terms);
+        known.measures.bound(&known.contents);
+        Some(known)
+    }
+
+    fn make_contents(&mut self, terms: &Terms) {
+        (self.contents, self.measured) = contents(terms, &self.folders, &self.measures);
     }
 
     /// The same without messages that the bridge itself has taken away.
@@ -168,7 +191,7 @@ impl Known {
                 folder.register = Some(register);
             }
         }
-        known.contents = contents(terms, &known.folders);
+        known.make_contents(terms);
         known
     }
 
@@ -212,11 +235,13 @@ impl Known {
     /// What it takes in memory, about.
     pub(super) fn heap_bytes(&self) -> usize {
         // The registers are the contents' own, and a newer index is about as large as an older one.
-        self.contents.heap_bytes() + self.folders.len() * size_of::<Folder>()
+        let folders = self.folders.len() * size_of::<Folder>();
+        self.contents.heap_bytes() + self.measures.heap_bytes() + folders
     }
 }
 
-fn contents(terms: &Terms, folders: &[Folder]) -> Arc<Contents> {
+/// What sessions see of these folders, and how many changes of the measures are in that.
+fn contents(terms: &Terms, folders: &[Folder], measures: &Measures) -> (Arc<Contents>, u64) {
     let inbox = folders.iter().find(|folder| folder.role == Role::Served);
     let header = |folder: &Folder| {
         let field = terms.folder_header.as_ref()?;
@@ -237,5 +262,7 @@ fn contents(terms: &Terms, folders: &[Folder]) -> Arc<Contents> {
         };
         Some((place, register))
     });
-    Arc::new(Contents::new(listed.collect()))
+    let (sizes, measured) = measures.now();
+    let contents = Contents::measured(listed.collect(), &sizes);
+    (Arc::new(contents), measured)
 }

@@ -104,6 +104,7 @@ fn as_item(gone: &Gone, was_there: bool) -> Item {
         seq: gone.seq,
         uid: gone.uid,
         size: gone.size,
+        octets: gone.size,
         first_seen: gone.first_seen,
         internal_date: gone.internal_date,
         place: 0,

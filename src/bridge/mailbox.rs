@@ -24,7 +24,7 @@ use super::seat::Seat;
 use super::tend::Care;
 use super::trouble::Trouble;
 use crate::imap::{Body, BodyStart, Error, Part};
-use crate::maildrop::{Item, Maildrop, SeqSet};
+use crate::maildrop::{Item, Maildrop, Measured, Place, SeqSet};
 use crate::pop3::workarounds::Workarounds;
 
 use ahead::{Ahead, Found};
@@ -247,9 +247,10 @@ impl Mailbox {
         }
     }
 
-    /// The client has had this message whole.
-    pub(super) async fn had(&mut self, item: &Item) {
+    /// The client has had this message whole, so many octets as LIST counts them.
+    pub(super) async fn had(&mut self, item: &Item, octets: u64) {
         self.delivered.insert(item.seq);
+        self.measured(item, octets);
         self.suspects.clear_of(item);
         if self.troubled.contains(item.seq) {
             let forgotten = self
@@ -259,6 +260,29 @@ impl Mailbox {
             if let Err(error) = Box::pin(forgotten).await {
                 warn!(%error, "that a message can be read again is not noted");
             }
+        }
+    }
+
+    /// Where LIST does not say so, the next session's shall. In UTF-8 the message is another one.
+    fn measured(&self, item: &Item, octets: u64) {
+        if octets == u64::from(item.octets) || self.reads_as.is_some() {
+            return;
+        }
+        let place = self
+            .known
+            .as_ref()
+            .and_then(|known| known.contents.place(item));
+        let extra = place.map_or(0, Place::extra_octets);
+        let octets = u32::try_from(octets).ok();
+        let octets = octets.and_then(|octets| octets.checked_sub(extra));
+        if let (Some(listed), Some(octets)) = (item.size.checked_sub(extra), octets) {
+            let seq = item.seq;
+            let measured = Measured {
+                seq,
+                listed,
+                octets,
+            };
+            self.accounts.unwritten.note(self.account.mailbox, measured);
         }
     }
 

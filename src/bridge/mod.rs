@@ -18,6 +18,7 @@ mod learnt;
 mod locks;
 mod losses;
 mod mailbox;
+mod measured;
 pub mod office;
 mod placeholder;
 mod pool;
@@ -164,6 +165,7 @@ impl Bridge {
     /// Writes what is to be known of this process when it has ended. Call it when all sessions are over.
     pub async fn settle(&self) {
         self.accounts.pool.settle().await;
+        self.accounts.write_sizes().await;
     }
 
     /// Where everything is counted.

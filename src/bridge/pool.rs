@@ -167,7 +167,9 @@ impl Pool {
             Err(permits) => permits,
         };
         let beside = Beside::of(&permits);
-        let trouble = match self.opened(&shelf, entrance, beside).await {
+        // A handshake's state is large, and whoever may have to open a connection would carry room for it all the time.
+        let opened = Box::pin(self.opened(&shelf, entrance, beside));
+        let trouble = match opened.await {
             Ok(connection) => {
                 let used = Use {
                     credential: wanted.credential,
@@ -185,7 +187,7 @@ impl Pool {
         }
         // No further one is to be had: one of those that there are is waited for.
         backoff.may_ask(&account.login)?;
-        let Ok(lease) = shelf.reuse_later(wanted, permits).await else {
+        let Ok(lease) = Box::pin(shelf.reuse_later(wanted, permits)).await else {
             return Err(trouble);
         };
         if let Err(trouble) = backoff.may_ask(&account.login) {
@@ -286,7 +288,7 @@ impl Pool {
         entrance: Entrance<'_>,
         beside: Beside,
     ) -> Result<Box<Connection>, Trouble> {
-        let connected = self.connect(shelf, entrance, beside).await;
+        let connected = Box::pin(self.connect(shelf, entrance, beside)).await;
         if let Err(Trouble::Upstream(Error::TurnedAway(_))) = &connected {
             for idle in self.yielded_at(&entrance.upstream.name) {
                 tokio::spawn(idle.logout().in_current_span());
@@ -296,6 +298,10 @@ impl Pool {
     }
 
     /// Of the connections to this upstream that nobody uses, and on whose mailbox there is no session, the half that was used least lately.
+    #[expect(
+        clippy::vec_box,
+        reason = "they are in their boxes for as long as they live"
+    )]
     fn yielded_at(&self, upstream: &str) -> Vec<Box<Connection>> {
         let shelves = self.shelves();
         let here = shelves.iter().filter(|((name, _), _)| name == upstream);

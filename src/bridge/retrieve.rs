@@ -42,8 +42,8 @@ const SLICE: usize = 16 * 1024;
 pub(super) enum Retrieved {
     /// Everything that was asked for was written.
     Whole {
-        /// Whether the client has the message now: all of it, and because it wanted it and not a look at it.
-        complete: bool,
+        /// The message's octets as LIST counts them, if the client has it now: all of it, and because it wanted it and not a look at it.
+        complete: Option<u64>,
     },
     /// The client was told `-ERR`.
     Refused,
@@ -165,6 +165,7 @@ impl Answer<'_> {
                 }
                 _ => {
                     let complete = self.wants_all() && !encoder.is_done() && part == Part::Whole;
+                    let complete = complete.then_some(encoder.octets());
                     encoder.finish(&mut wire.out);
                     return Ok(Retrieved::Whole { complete });
                 }

@@ -317,9 +317,9 @@ impl Driver {
         match retrieved? {
             Retrieved::Whole { complete } => {
                 self.answered = Some(true);
-                if complete {
+                if let Some(octets) = complete {
                     self.retrieved += 1;
-                    mailbox.had(&body.item).await;
+                    mailbox.had(&body.item, octets).await;
                 }
             }
             Retrieved::Refused => self.answered = Some(false),

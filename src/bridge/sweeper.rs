@@ -1,4 +1,5 @@
-//! The background: looks after the mailboxes whose credentials the bridge has, and writes down when clients were last seen.
+//! The background: looks after the mailboxes whose credentials the bridge has, and writes down when clients were last seen
+//! and how long messages are.
 //!
 //! Must not know: what is due, how it is done.
 
@@ -21,7 +22,7 @@ use super::trouble::Trouble;
 use super::{Bridge, Terms, clock, told};
 use crate::store::{ClientId, KEPT_FOR, MailboxId};
 
-/// How often last-seen times and leases are written.
+/// How often last-seen times, true sizes and leases are written.
 const BEAT: Duration = Duration::from_secs(10);
 /// How often old things are forgotten.
 const PRUNE: Duration = Duration::from_secs(24 * 60 * 60);
@@ -118,6 +119,7 @@ impl Bridge {
         self.accounts.pool.alive().await;
         self.accounts.pool.tidy();
         self.accounts.bodies.tidy();
+        self.accounts.write_sizes().await;
     }
 
     /// Forgets what nobody needs any more.

@@ -6,6 +6,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use super::measured::Sizes;
 use super::register::Register;
 use super::seq::Seq;
 use super::{Uid, UidValidity, Uidl};
@@ -17,8 +18,11 @@ pub struct Item {
     pub seq: Seq,
     /// Its UID in the folder where it is read.
     pub uid: Uid,
-    /// What LIST says, in octets: RFC822.SIZE and the header line of its place.
+    /// RFC822.SIZE and the header line of its place, in octets.
     pub size: u32,
+    /// What LIST says, in octets: what was counted when the message was read, and the header line of its place; [`size`](Self::size) where
+    /// that is not known.
+    pub octets: u32,
     /// When the bridge first saw it, in seconds since 1970.
     pub first_seen: u32,
     /// INTERNALDATE in seconds since 1970.
@@ -87,6 +91,11 @@ impl Contents {
     /// The messages of these folders. One that is in several is read in the first of them. A mailbox has at most 65,536 folders;
     /// what is beyond is left out.
     pub fn new(folders: Vec<(Place, Arc<Register>)>) -> Self {
+        Self::measured(folders, &Sizes::default())
+    }
+
+    /// The same, where some are known to be of other sizes than are listed.
+    pub fn measured(folders: Vec<(Place, Arc<Register>)>, sizes: &Sizes) -> Self {
         let (places, registers): (Vec<Place>, Vec<_>) = folders.into_iter().unzip();
         let count = registers.iter().map(|register| register.entries.len());
         let mut items = Vec::with_capacity(count.sum());
@@ -97,6 +106,7 @@ impl Contents {
                 seq: entry.seq,
                 uid: message.uid,
                 size: message.size.saturating_add(extra),
+                octets: message.size.saturating_add(extra),
                 first_seen: entry.first_seen,
                 internal_date: message.internal_date,
                 place: number,
@@ -107,6 +117,7 @@ impl Contents {
         items.sort_by_key(|item: &Item| item.seq);
         items.dedup_by_key(|item| item.seq);
         items.shrink_to_fit();
+        measure(&mut items, &places, sizes);
         let mut sum = 0;
         let sums = items.chunks(SUMMED).map(|chunk| {
             let before = sum;
@@ -186,8 +197,27 @@ impl Contents {
     }
 }
 
+/// Both are by ascending number.
+fn measure(items: &mut [Item], places: &[Place], sizes: &Sizes) {
+    let mut sizes = sizes.iter().peekable();
+    if sizes.peek().is_none() {
+        return;
+    }
+    for item in items {
+        while sizes.next_if(|one| one.seq < item.seq).is_some() {}
+        let Some(one) = sizes.next_if(|one| one.seq == item.seq) else {
+            continue;
+        };
+        let place = places.get(usize::from(item.place));
+        let extra = place.map_or(0, Place::extra_octets);
+        if one.listed.saturating_add(extra) == item.size {
+            item.octets = one.octets.saturating_add(extra);
+        }
+    }
+}
+
 fn octets(items: &[Item]) -> u64 {
-    items.iter().map(|item| u64::from(item.size)).sum()
+    items.iter().map(|item| u64::from(item.octets)).sum()
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@
 mod contents;
 mod delta;
 pub mod index;
+mod measured;
 mod reconcile;
 mod register;
 mod seq;
@@ -20,6 +21,7 @@ pub mod uidl;
 pub use contents::{Contents, Item, Place};
 pub use delta::{Delta, Moved, NewMessage};
 pub use index::{Index, Message, Uid, UidValidity};
+pub use measured::{Measured, Sizes};
 pub use reconcile::{Circumstances, KEPT, Reconciled, reconcile};
 pub use register::{Entry, Gone, Register};
 pub use seq::{Seq, SeqSet};
@@ -162,7 +164,7 @@ impl Maildrop {
     /// # Errors
     /// See [`LookupError`]; a message cannot be deleted twice.
     pub fn delete(&mut self, number: MsgNo) -> Result<(), LookupError> {
-        let size = self.lookup(number)?.size;
+        let octets = self.lookup(number)?.octets;
         if self.deleted.is_empty() {
             self.deleted = vec![0; self.length().div_ceil(64)];
         }
@@ -170,7 +172,7 @@ impl Maildrop {
         if let Some(word) = self.deleted.get_mut(position / 64) {
             *word |= 1 << (position % 64);
             self.count -= 1;
-            self.octets -= u64::from(size);
+            self.octets -= u64::from(octets);
         }
         Ok(())
     }

@@ -41,7 +41,8 @@ pub struct View {
     pub since: Since,
     /// Only so many, the oldest first.
     pub max_listed: Option<u32>,
-    /// Only those of at most so many octets.
+    /// Only those of at most so many octets, as the upstream lists them: what somebody has found out by reading a message takes it from
+    /// nobody's list.
     pub max_size: Option<u32>,
 }
 

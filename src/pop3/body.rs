@@ -120,6 +120,7 @@ impl Encoder {
                 if !after_cr {
                     out.extend_from_slice(&input[copied..lf]);
                     out.push(b'\r');
+                    self.octets += 1;
                     copied = lf;
                 }
                 if self.line_ends() {
@@ -150,7 +151,8 @@ impl Encoder {
         self.top.as_ref().is_some_and(|top| top.done)
     }
 
-    /// How many octets of the message have been encoded.
+    /// How many octets of the message have been encoded, as POP3 counts them: line ends are CRLF, dots are not stuffed. What
+    /// [`finish`](Self::finish) appends is not counted.
     pub fn octets(&self) -> u64 {
         self.octets
     }

@@ -308,7 +308,7 @@ impl Session {
     /// [`Encoder`](super::body::Encoder).
     pub fn body_starts(&self, body: &Body, out: &mut Vec<u8>) {
         match body.lines {
-            None => response::ok(format_args!("{} octets", body.item.size), out),
+            None => response::ok(format_args!("{} octets", body.item.octets), out),
             Some(_) => response::ok("Top of message follows.", out),
         }
     }

@@ -108,7 +108,7 @@ impl Transaction {
                 out.extend_from_slice(uidl.as_ref());
             }),
             false => portion(maildrop.messages_from(next), full, out, |message, out| {
-                response::number(message.size, out);
+                response::number(message.octets, out);
             }),
         });
         if listing.next.is_none() {
@@ -131,7 +131,7 @@ impl Transaction {
                 );
             }
             Query::List(Some(number)) => {
-                let size = maildrop.lookup(number).map_err(refusal)?.size;
+                let size = maildrop.lookup(number).map_err(refusal)?.octets;
                 response::ok(format_args!("{number} {size}"), out);
             }
             Query::Uidl(Some(number)) => {

@@ -18,6 +18,7 @@ mod lasting;
 mod leases;
 mod mailboxes;
 mod marks;
+mod measured;
 mod migrate;
 mod prune;
 mod registers;

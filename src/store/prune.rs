@@ -118,6 +118,14 @@ async fn prune(work: &Prune, conn: &mut Conn) -> Result<(), Failure> {
         .await?;
     }
     forget_marks(*mailbox, conn).await?;
+    run(
+        conn,
+        "DELETE FROM measured WHERE mailbox_id = $1 AND NOT EXISTS (SELECT 1 FROM message \
+         JOIN folder ON folder.id = message.folder_id WHERE folder.mailbox_id = measured.mailbox_id \
+         AND message.seq = measured.seq)",
+        &[id],
+    )
+    .await?;
     // What could not be read and is there still has been given to nobody, however long ago it was tried.
     run(
         conn,

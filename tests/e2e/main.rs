@@ -83,6 +83,7 @@ mod together;
 mod token_clients;
 mod token_status;
 mod traffic;
+mod true_size;
 mod uidonly;
 mod unreadable;
 mod unreadable_kept;

@@ -1,7 +1,7 @@
 //! The mailbox behind the scriptable peer: answers to SELECT, FETCH, STORE, EXPUNGE, MOVE and LIST as a decent server gives
 //! them. It understands what a POP3 bridge has reason to ask, and says BAD to the rest.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Mutex, MutexGuard};
 
@@ -47,6 +47,8 @@ pub struct Inner {
     pub visible: Option<usize>,
     /// MESSAGELIMIT (RFC 9738): so many messages are dealt with by one command, the newest of those that it names.
     pub at_once: Option<usize>,
+    /// RFC822.SIZE of messages, by UID, where it is not what they have.
+    pub sizes: HashMap<u32, usize>,
     /// Commands that were refused because they named messages by their numbers.
     pub uid_required: Vec<String>,
 }
@@ -93,6 +95,7 @@ impl Mailbox {
                 uidonly: HashSet::new(),
                 visible: None,
                 at_once: None,
+                sizes: HashMap::new(),
                 uid_required: Vec::new(),
             }),
         };
@@ -254,7 +257,8 @@ impl Mailbox {
             }
             .into_bytes();
             if items.contains("RFC822.SIZE") {
-                reply.extend(format!(" RFC822.SIZE {}", mail.raw.len()).bytes());
+                let size = inner.sizes.get(&uid).copied().unwrap_or(mail.raw.len());
+                reply.extend(format!(" RFC822.SIZE {size}").bytes());
             }
             if items.contains("INTERNALDATE") {
                 reply.extend(format!(" INTERNALDATE \"{}\"", mail.date).bytes());

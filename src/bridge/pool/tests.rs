@@ -58,6 +58,7 @@ async fn upstream(words: &'static str) -> Arc<Upstream> {
         session_life: None,
         placeholder_text: false,
         backoff: Backoff::new("mail", metrics),
+        forms: crate::bridge::upstream::Forms::default(),
         terms: Arc::new(Terms::default()),
     })
 }

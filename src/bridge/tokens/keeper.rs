@@ -152,9 +152,7 @@ impl Keeper {
         let owner = &standing.owner;
         match self.open(owner, standing.kept.as_ref()?) {
             Err(Trouble::Token(trouble)) => Some(trouble),
-            Ok(Some(opened)) if !opened.is_for(owner) => {
-                Some(owner.lacks(Some(&opened.user)))
-            }
+            Ok(Some(opened)) if !opened.is_for(owner) => Some(owner.lacks(Some(&opened.user))),
             _ => None,
         }
     }

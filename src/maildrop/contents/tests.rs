@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::maildrop::Measured;
 use crate::maildrop::tests::{place, register};
 
 fn folder(name: &str, messages: &[(u32, u32, u32)]) -> (Place, Arc<Register>) {
@@ -56,6 +57,33 @@ fn a_header_line_makes_its_folders_messages_larger() {
     let contents = Contents::new(vec![junk]);
     let sizes: Vec<u32> = contents.items.iter().map(|item| item.size).collect();
     assert_eq!(sizes, [116, u32::MAX]);
+}
+
+#[test]
+fn what_was_counted_is_listed_as_long_as_the_size_is_that_was_listed_then() {
+    let mut junk = folder("Junk", &[(2, 2, 100), (4, 4, 100), (9, 9, 100)]);
+    junk.0.header = Some("X-Folder: Junk".to_owned());
+    let inbox = folder("INBOX", &[(1, 1, 100), (3, 3, 100)]);
+    let mut sizes = Sizes::default();
+    for (number, listed, octets) in [
+        (1, 100, 123),
+        (2, 100, 150),
+        (3, 99, 7),
+        (5, 100, 7),
+        (9, 100, u32::MAX),
+    ] {
+        sizes.insert(Measured {
+            seq: Seq::new(number).unwrap(),
+            listed,
+            octets,
+        });
+    }
+    let contents = Contents::measured(vec![inbox, junk], &sizes);
+    let octets: Vec<u32> = contents.items.iter().map(|item| item.octets).collect();
+    assert_eq!(octets, [123, 166, 100, 116, u32::MAX]);
+    assert_eq!(contents.octets(0..4), 123 + 166 + 100 + 116);
+    let listed: Vec<u32> = contents.items.iter().map(|item| item.size).collect();
+    assert_eq!(listed, [100, 116, 100, 116, 116], "what it is known by");
 }
 
 #[test]

@@ -14,6 +14,7 @@ fn item() -> Item {
         seq: Seq::new(5).unwrap(),
         uid: Uid::new(5).unwrap(),
         size: 100,
+        octets: 100,
         first_seen: u32::try_from(10 * DAY).unwrap(),
         internal_date: 3 * DAY,
         place: 0,

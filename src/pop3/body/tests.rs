@@ -104,6 +104,35 @@ fn top_says_when_the_rest_need_not_be_read() {
     assert_eq!(out, b"A: 1\r\n\r\none\r\n.\r\n");
 }
 
+#[test]
+fn octets_are_counted_as_list_does_whatever_is_stuffed_replaced_or_appended() {
+    let table = [
+        ("A: 1\r\n\r\none\r\n", 13),
+        ("A: 1\n\n.one\n", 14),
+        ("A: 1\r\n\r\n..\r\n.\r\n", 15),
+        // As Dovecot counts: what is put behind a last line is none of it.
+        ("A: 1\r\n\r\none", 11),
+        ("A: 1\r\n\0\r", 8),
+        ("", 0),
+    ];
+    for (message, expected) in table {
+        let all = Workarounds {
+            no_nuls: true,
+            end_of_header: true,
+        };
+        for workarounds in [Workarounds::default(), all] {
+            for step in [1, 2, 100] {
+                let mut encoder = Encoder::new(None).for_client(workarounds);
+                let mut out = Vec::new();
+                for piece in message.as_bytes().chunks(step) {
+                    encoder.encode(piece, &mut out);
+                }
+                assert_eq!(encoder.octets(), expected, "{message:?} by {step}");
+            }
+        }
+    }
+}
+
 /// The same rules, octet by octet.
 fn reference(lines: Option<u32>, message: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();

@@ -4,6 +4,7 @@ mod budgets;
 mod clients;
 mod disposals;
 mod leases;
+mod measured;
 mod opening;
 mod registers;
 mod remembered;

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::on_both_engines;
 use super::support::{NOW, Place, Scene, first_listing, new_client, seq, set};
+use crate::maildrop::Measured;
 use crate::policy::Action;
 use crate::store::file::is_served;
 use crate::store::{Client, Purpose, Quit, Store};
@@ -72,6 +73,15 @@ async fn a_poll_of_a_client_that_polled_before_reads_nothing() {
     // Nor do its log-ins, written in batches, make it be read again.
     let seen = [(scene.client.id, NOW + 5)];
     scene.store.seen(&seen).await.unwrap();
+    assert_eq!(reads_of_a_poll(&scene.store).await, 0);
+    // Nor do true sizes.
+    let measured = Measured {
+        seq: seq(1),
+        listed: 1000,
+        octets: 1234,
+    };
+    let sizes = [(scene.mailbox.id, measured)];
+    scene.store.note_sizes(&sizes).await.unwrap();
     assert_eq!(reads_of_a_poll(&scene.store).await, 0);
     assert_eq!(poll(&scene.store).await.last_seen, Some(NOW + 5));
     scene

@@ -88,11 +88,14 @@ fn list(conn: &mut Conn, cmd: &Cmd, listed: &[(u32, usize, String)]) {
 #[test]
 fn exchange_online_is_read_octet_for_octet_whatever_sizes_and_order_it_has() {
     let (peer, bridge) = bridged(exchange());
-    for _ in 0..2 {
+    for more in [MORE, 0] {
         let mut pop3 = log_in(&bridge);
         assert_eq!(pop3.stat().0, 3);
         for n in 1..=3 {
             let message = repaired(&ordinary(n).raw);
+            // What it is listed as until it was read once, and then what it is.
+            let size = format!("{n} {}", message.len() + more);
+            assert_eq!(pop3.ok(&format!("LIST {n}")), size);
             assert_eq!(pop3.retr(n), message, "message {n}");
             assert_eq!(
                 pop3.multi(&format!("TOP {n} 99999999")),

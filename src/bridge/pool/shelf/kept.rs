@@ -92,7 +92,10 @@ impl Shelf {
     /// Whether there is a connection that the credential has opened, and that somebody will give back.
     fn is_in_use(&self, credential: Credential) -> bool {
         let stock = self.stock();
-        let mine = stock.used.iter().filter(|used| used.credential == credential);
+        let mine = stock
+            .used
+            .iter()
+            .filter(|used| used.credential == credential);
         // Those who keep theirs for good have the configured one.
         let staying = match credential {
             Credential::Configured => stock.staying,
