@@ -69,6 +69,6 @@ pub trait Observer: Send + Sync {
     fn open(&self) -> Box<dyn Send>;
     /// A command was answered, or failed.
     fn command(&self, command: &'static str, outcome: Result<(), &Error>, took: Duration);
-    /// A command was done, and the upstream says that it is asked too often.
+    /// A command was done, and the upstream says that it is asked too often; told before [`command`](Self::command).
     fn throttled(&self) {}
 }
