@@ -197,22 +197,44 @@ async fn open_with(
     opened.map_err(|error| of_log_in(error, is_configured))
 }
 
-/// The same with a token. One that the upstream refuses although it should be good is replaced once.
+/// The same with a token. One that the upstream refuses although it should be good is replaced once; where that does not help it is not
+/// shown again for a while.
 async fn open_with_token(
     endpoint: &Endpoint,
     login: &str,
     tokens: &Arc<Tokens>,
     access: Access,
 ) -> Result<Box<Connection>, Trouble> {
-    let refused = match log_in_with(endpoint, login, &access).await {
-        Err(error) if error.nature() == Nature::Credentials => error,
-        opened => return opened.map_err(|error| of_log_in(error, true)),
+    let refused = match show(endpoint, login, tokens, &access).await? {
+        Ok(connection) => return Ok(connection),
+        Err(refused) => refused,
     };
-    let Some(access) = tokens.instead(access.version).await? else {
-        return Err(Trouble::Account(refused));
+    let (version, refused) = match tokens.instead(access.version).await? {
+        Some(access) => match show(endpoint, login, tokens, &access).await? {
+            Ok(connection) => return Ok(connection),
+            Err(refused) => (access.version, refused),
+        },
+        None => (access.version, refused),
     };
-    let opened = log_in_with(endpoint, login, &access).await;
-    opened.map_err(|error| of_log_in(error, true))
+    tokens.is_refused(version, &refused);
+    Err(refused)
+}
+
+/// Shows the upstream a token: it lets in, or it refuses that token, or there is other trouble.
+async fn show(
+    endpoint: &Endpoint,
+    login: &str,
+    tokens: &Tokens,
+    access: &Access,
+) -> Result<Result<Box<Connection>, Trouble>, Trouble> {
+    match log_in_with(endpoint, login, access).await {
+        Ok(connection) => {
+            tokens.is_accepted(access.version);
+            Ok(Ok(connection))
+        }
+        Err(error) if error.nature() == Nature::Credentials => Ok(Err(Trouble::Account(error))),
+        Err(error) => Err(of_log_in(error, true)),
+    }
 }
 
 async fn log_in_with(

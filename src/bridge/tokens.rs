@@ -8,6 +8,7 @@ mod find;
 mod keeper;
 mod memory;
 mod refresh;
+mod refused;
 mod standing;
 mod trouble;
 
@@ -37,8 +38,6 @@ use memory::Memory;
 
 /// So long trouble is told without a look at the store: a log-in from the command line counts after that time.
 const LOOK: Duration = Duration::from_secs(1);
-/// How often an upstream that refuses what should be good has a token refreshed.
-const INSTEAD: Duration = Duration::from_secs(60);
 
 /// The tokens of one account, as all its sessions use them.
 pub struct Tokens {
@@ -117,7 +116,7 @@ impl Tokens {
     }
 
     /// A token in the place of one that the upstream has refused although it should be good. `None`: there is no other one, as a refresh
-    /// was tried for that reason a moment ago.
+    /// was tried for that reason a moment ago, or in vain several times; see [`is_refused`](Self::is_refused).
     ///
     /// # Errors
     /// As [`access`](Self::access).
@@ -131,12 +130,8 @@ impl Tokens {
                 Some(Err(trouble)) => return Err(trouble),
                 Some(Ok(_)) | None => {}
             }
-            let before = memory.instead.filter(|(_, at)| at.elapsed() < INSTEAD);
-            match before {
-                // Those who were refused the same share what comes of it.
-                Some((version, _)) if version != refused => return Ok(None),
-                Some(_) => {}
-                None => memory.instead = Some((refused, Instant::now())),
+            if !memory.refused.may_replace(refused) {
+                return Ok(None);
             }
         }
         self.fly(Want::Instead(refused)).await.map(Some)
@@ -147,6 +142,16 @@ impl Tokens {
     pub(super) async fn good_again(&self) {
         // The sender is here, so that this is no end of it.
         let _ = self.good.subscribe().wait_for(|good| *good).await;
+    }
+
+    /// The upstream does not take this token, and there is no other one: for a minute sessions are told what it said, unless a person logs in.
+    pub(super) fn is_refused(&self, version: i64, said: &Trouble) {
+        self.memory().refused.keep(version, said);
+    }
+
+    /// The upstream has taken this token.
+    pub(super) fn is_accepted(&self, version: i64) {
+        self.memory().refused.forget(version);
     }
 
     /// Looks for a token, together with all who want the same meanwhile. Goes on should this future be dropped.

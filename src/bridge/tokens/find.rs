@@ -11,7 +11,7 @@ use super::super::clock;
 use super::super::trouble::Trouble;
 use super::keeper::Kept;
 use super::memory::{Held, Unkept};
-use super::{Access, INSTEAD, TokenTrouble, Tokens, Want};
+use super::{Access, TokenTrouble, Tokens, Want};
 use crate::secret::Secret;
 use crate::store::{NewToken, StoredToken, TokenId, TokenState};
 
@@ -85,7 +85,7 @@ impl Tokens {
             opened => (opened, None),
         };
         let usable = match (kept, &opened) {
-            (Some(kept), Some(opened)) if self.is_usable(kept, want) => {
+            (Some(kept), Some(opened)) if self.is_usable(kept, want)? => {
                 Some(self.hold(kept, opened))
             }
             _ => None,
@@ -140,16 +140,26 @@ impl Tokens {
     }
 
     /// Whether a kept token can be shown to the upstream.
-    fn is_usable(&self, kept: &StoredToken, want: Want) -> bool {
-        let is_refused = match (want, self.memory().instead) {
-            (Want::Instead(refused), _) if kept.version <= refused => true,
-            (_, Some((refused, at))) => {
-                kept.version == refused
-                    && (at.elapsed() < INSTEAD || kept.state == TokenState::Revoked)
-            }
-            _ => false,
-        };
-        kept.good_for > margin(kept.lifetime) && !is_refused
+    ///
+    /// # Errors
+    /// What the upstream has said of it a moment ago.
+    fn is_usable(&self, kept: &StoredToken, want: Want) -> Result<bool, Trouble> {
+        let version = kept.version;
+        let is_unwanted = matches!(want, Want::Instead(refused) if version <= refused);
+        if kept.good_for <= margin(kept.lifetime) || is_unwanted {
+            return Ok(false);
+        }
+        let memory = self.memory();
+        let refused = &memory.refused;
+        let is_revoked = kept.state == TokenState::Revoked;
+        if refused.is_to_be_replaced(version) || (is_revoked && refused.is_last(version)) {
+            return Ok(false);
+        }
+        match refused.said(version) {
+            // Whatever the upstream makes of it, the refresh token is kept alive.
+            Some(said) if want != Want::Ahead => Err(said.clone()),
+            _ => Ok(true),
+        }
     }
 
     /// Remembers a token that is good.
@@ -205,6 +215,8 @@ impl Tokens {
         }
         match trouble {
             Trouble::Token(trouble) => self.say(trouble),
+            // By each session, as it is when the upstream says it.
+            Trouble::Account(_) => {}
             other => {
                 warn!(account = self.owner.account, trouble = %other, "no token for the account")
             }

@@ -5,6 +5,7 @@
 use tokio::time::Instant;
 
 use super::super::trouble::Trouble;
+use super::refused::Refused;
 use super::{Access, LOOK, TokenTrouble};
 use crate::store::NewToken;
 
@@ -14,8 +15,8 @@ pub(super) struct Memory {
     pub(super) held: Option<Held>,
     /// What was in the way of one, and when that was found.
     pub(super) told: Option<(Trouble, Instant)>,
-    /// The last token that the upstream has refused before its time, and when.
-    pub(super) instead: Option<(i64, Instant)>,
+    /// What the upstream has refused before its time.
+    pub(super) refused: Refused,
     /// Got and not kept, as the store was in trouble: the authorization server may take no older refresh token any more.
     pub(super) unkept: Option<Unkept>,
     /// When the background looks again, in seconds since 1970; at once at first.
@@ -43,6 +44,7 @@ impl Memory {
     pub(super) fn known(&self, now: i64) -> Option<Result<Access, Trouble>> {
         if let Some(held) = &self.held
             && now < held.until
+            && self.refused.said(held.access.version).is_none()
         {
             return Some(Ok(held.access.clone()));
         }

@@ -1,6 +1,7 @@
 //! Tokens of one account with an authorization server that does what a test says, and a true store.
 
 mod again;
+mod refused;
 mod trouble;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -181,9 +182,7 @@ impl Scene {
             if let Some(held) = &mut memory.held {
                 held.until -= seconds;
             }
-            if let Some((_, at)) = &mut memory.instead {
-                *at -= Duration::from_secs(seconds.unsigned_abs());
-            }
+            memory.refused.later(seconds.unsigned_abs());
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Authorization servers that give nothing, and an upstream that refuses what they gave.
+//! Authorization servers that give nothing.
 
 use super::*;
 use crate::store::TokenState;
@@ -145,41 +145,6 @@ async fn a_revoked_grant_is_asked_about_once_and_a_log_in_ends_it() {
     assert_eq!(one.access().await.unwrap(), "access-0");
     let rendered = one.metrics.render();
     assert!(rendered.contains("popbridge_token_revoked{account=\"info\"} 0"));
-}
-
-#[tokio::test]
-async fn what_the_upstream_refuses_is_refreshed_once_a_minute() {
-    let (scene, one) = Scene::with_log_in(false).await;
-    let first = one.tokens.access().await.unwrap();
-    // All sessions are refused.
-    let both = tokio::join!(
-        one.tokens.instead(first.version),
-        one.tokens.instead(first.version)
-    );
-    let second = both.0.unwrap().unwrap();
-    assert_eq!(second.token.expose(), "access-1");
-    assert_eq!(both.1.unwrap().unwrap().version, second.version);
-    assert_eq!(one.access().await.unwrap(), "access-1");
-    // One that comes late takes what is there.
-    let late = one.tokens.instead(first.version).await.unwrap().unwrap();
-    assert_eq!(late.version, second.version);
-    assert!(one.tokens.instead(second.version).await.unwrap().is_none());
-    assert_eq!(scene.server.asked(), 1);
-    scene.later(61, &[&one]).await;
-    let third = one.tokens.instead(second.version).await.unwrap().unwrap();
-    assert_eq!(third.token.expose(), "access-2");
-    assert_eq!(scene.server.asked(), 2);
-}
-
-#[tokio::test]
-async fn what_the_upstream_refuses_and_cannot_be_refreshed_is_not_shown_again() {
-    let (scene, one) = Scene::with_log_in(false).await;
-    let first = one.tokens.access().await.unwrap();
-    scene.server.fails(OAuthError::Revoked("gone".to_owned()));
-    let instead = one.tokens.instead(first.version).await;
-    assert!(revoked(told(instead.map(Option::unwrap))));
-    scene.later(90, &[&one]).await;
-    assert!(revoked(one.access().await), "although its time is not over");
 }
 
 #[tokio::test]
