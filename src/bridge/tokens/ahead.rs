@@ -2,6 +2,7 @@
 //!
 //! Must not know: how a token is refreshed.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use tokio::sync::Semaphore;
@@ -9,26 +10,39 @@ use tokio::sync::Semaphore;
 use super::super::clock;
 use super::{Tokens, Want};
 
-/// How many accounts are looked after at a time: after a pause of all of them, they do not all come to the authorization server at once.
+/// How many accounts of a provider are looked after at a time: after a pause of all of them, they do not all come to the authorization
+/// server at once. One that is silent keeps nobody else's waiting.
 const AT_ONCE: usize = 4;
 
 /// The tokens of all configured accounts.
-pub(in super::super) struct Watched {
-    all: Vec<Arc<Tokens>>,
+pub(in super::super) struct Watched(Vec<One>);
+
+/// Those of one account.
+struct One {
+    tokens: Arc<Tokens>,
+    /// Of all accounts with the same provider.
     places: Arc<Semaphore>,
+    /// Of this account: taken by the one task that waits for a place or has one.
+    turn: Arc<Semaphore>,
 }
 
 impl Watched {
     pub(in super::super) fn new(all: Vec<Arc<Tokens>>) -> Self {
-        Self {
-            all,
-            places: Arc::new(Semaphore::new(AT_ONCE)),
-        }
+        let mut places: HashMap<String, Arc<Semaphore>> = HashMap::new();
+        let all = all.into_iter().map(|tokens| {
+            let places = places.entry(tokens.owner.provider.clone());
+            One {
+                places: Arc::clone(places.or_insert_with(|| Arc::new(Semaphore::new(AT_ONCE)))),
+                turn: Arc::new(Semaphore::new(1)),
+                tokens,
+            }
+        });
+        Self(all.collect())
     }
 
     /// Ends when nobody waits any more for an authorization server, or for what it gave to be kept.
     pub(in super::super) async fn settled(&self) {
-        for tokens in &self.all {
+        for One { tokens, .. } in &self.0 {
             drop(tokens.keeper.busy.write().await);
         }
     }
@@ -36,9 +50,21 @@ impl Watched {
     /// Begins to look after those whose time has come. Call it every second: it looks at nothing but memory.
     pub(in super::super) fn look(&self) {
         let now = clock::now();
-        for tokens in self.all.iter().filter(|tokens| tokens.is_due(now)) {
-            let (tokens, places) = (Arc::clone(tokens), Arc::clone(&self.places));
+        for One {
+            tokens,
+            places,
+            turn,
+        } in &self.0
+        {
+            let Ok(turn) = Arc::clone(turn).try_acquire_owned() else {
+                continue;
+            };
+            if !tokens.is_due(now) {
+                continue;
+            }
+            let (tokens, places) = (Arc::clone(tokens), Arc::clone(places));
             tokio::spawn(async move {
+                let _turn = turn;
                 // Closed by nobody.
                 let Ok(_place) = places.acquire_owned().await else {
                     return;

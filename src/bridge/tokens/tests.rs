@@ -3,6 +3,7 @@
 mod again;
 mod refused;
 mod trouble;
+mod watched;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -155,9 +156,19 @@ impl Scene {
     }
 
     fn instance_for(&self, owner: Owner, holder: &str, store: Store) -> Instance {
+        self.instance_with(owner, holder, store, &self.server)
+    }
+
+    fn instance_with(
+        &self,
+        owner: Owner,
+        holder: &str,
+        store: Store,
+        server: &Arc<Server>,
+    ) -> Instance {
         let metrics = Arc::new(Metrics::new());
         let keeper = Arc::new(Keeper::new(store.clone(), self.key()));
-        let renew: Arc<dyn Renew> = Arc::clone(&self.server) as Arc<dyn Renew>;
+        let renew: Arc<dyn Renew> = Arc::clone(server) as Arc<dyn Renew>;
         let tokens = Tokens::new(
             owner,
             renew,
@@ -199,8 +210,8 @@ impl Instance {
     }
 
     async fn kept(&self) -> crate::store::StoredToken {
-        let keeper = &self.tokens.keeper;
-        let id = keeper.id(&owner()).await.unwrap();
+        let Tokens { keeper, owner, .. } = &*self.tokens;
+        let id = keeper.id(owner).await.unwrap();
         self.store.token(&id).await.unwrap().unwrap()
     }
 
