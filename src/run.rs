@@ -16,7 +16,7 @@ use tracing::{info, warn};
 use crate::admin::{self, Admin, Readiness};
 use crate::auth::name::normalized;
 use crate::auth::{Router, TokenKey, Verifier};
-use crate::bridge::tokens::{Keeper, Owner, Tokens};
+use crate::bridge::tokens::{Keeper, Owner, SETTLING, Tokens};
 use crate::bridge::{Bridge, Configured, Password, Terms, Upstream, clock, told};
 use crate::config::{self, Access, Config};
 use crate::metrics::Metrics;
@@ -155,14 +155,24 @@ pub async fn serve(config: &Config) -> Result<(), StartError> {
     readiness.set(false);
     // Fails only if nobody listens any more, which is what is wanted.
     let _ = tell.send(true);
+    let mut patience = SETTLING;
     tokio::select! {
         _ = serving => {}
-        signal = signals.end() => warn!("{signal} again: ending at once"),
+        signal = signals.end() => {
+            warn!("{signal} again: ending at once");
+            patience = LAST_WRITES;
+        }
     }
     let _ = tell_over.send(true);
-    // Both write what they have to write, and are done soon.
+    // It writes what it has to write, and is done soon.
     let _ = tokio::time::timeout(LAST_WRITES, tending).await;
-    let _ = tokio::time::timeout(LAST_WRITES, bridge.tokens_settled()).await;
+    // A refresh token that is rotated now is known to this process alone.
+    tokio::select! {
+        settled = tokio::time::timeout(patience, bridge.tokens_settled()) => if settled.is_err() {
+            warn!("no answer of an authorization server in time; an account may need a log-in again");
+        },
+        signal = signals.end() => warn!("{signal} again: ending at once"),
+    }
     let _ = tokio::time::timeout(LAST_WRITES, bridge.settle()).await;
     if tokio::time::timeout(LAST_WRITES, store.close())
         .await

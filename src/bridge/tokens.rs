@@ -16,6 +16,7 @@ mod trouble;
 mod tests;
 
 pub use keeper::{Keeper, Owner};
+pub use refresh::SETTLING;
 pub use standing::{TokenStanding, kept_standings};
 pub use trouble::TokenTrouble;
 

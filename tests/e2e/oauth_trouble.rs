@@ -136,6 +136,39 @@ fn a_rotated_refresh_token_is_durable_before_anybody_sees_what_came_with_it() {
     assert!(it.works("desk"));
 }
 
+#[test]
+fn a_refresh_token_that_is_rotated_while_the_bridge_ends_is_kept() {
+    let mut it = office();
+    it.server.set_rotation(true);
+    // Longer than all else at the end may take.
+    it.server
+        .fail_times(1, Failure::Slow(Duration::from_secs(8)));
+    it.office.ahead(LIFETIME * 9 / 10);
+    eventually("a refresh is under way", || it.server.refreshes() == 1);
+    it.office.bridge().signal("TERM");
+    let status = it.office.bridge_mut().wait();
+    assert_eq!(status.code(), Some(0));
+    it.office.open();
+    it.tokens_end(1);
+    assert!(it.works("desk"), "with what was given to the one before");
+    assert_eq!(it.server.refreshes(), 2);
+}
+
+#[test]
+fn a_second_signal_ends_a_bridge_that_waits_for_an_authorization_server() {
+    let mut it = office();
+    it.server
+        .fail_times(1, Failure::Slow(Duration::from_secs(40)));
+    it.office.ahead(LIFETIME * 9 / 10);
+    eventually("a refresh is under way", || it.server.refreshes() == 1);
+    let bridge = it.office.bridge_mut();
+    bridge.signal("TERM");
+    bridge.wait_for_line("it waits", |line| line.contains("its answer is waited for"));
+    bridge.signal("TERM");
+    assert_eq!(bridge.wait().code(), Some(0));
+    it.office.open();
+}
+
 /// Takes one connection, and tells of the line with which somebody logs in.
 fn upstream_that_only_listens(port: u16) -> (mpsc::Receiver<String>, JoinHandle<()>) {
     let listener = TcpListener::bind(("127.0.0.1", port)).expect("the port");

@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use tokio::sync::Semaphore;
+use tracing::{error, info};
 
 use super::super::clock;
 use super::{Tokens, Want};
@@ -40,10 +41,26 @@ impl Watched {
         Self(all.collect())
     }
 
-    /// Ends when nobody waits any more for an authorization server, or for what it gave to be kept.
+    /// Ends when nobody waits any more for an authorization server, and what it gave is kept, or cannot be. Nobody asks one from then on.
     pub(in super::super) async fn settled(&self) {
         for One { tokens, .. } in &self.0 {
-            drop(tokens.keeper.busy.write().await);
+            let ends = &tokens.keeper.ends;
+            if ends.try_write().is_err() {
+                info!(
+                    "an authorization server is being asked for a token; its answer is waited for"
+                );
+            }
+            *ends.write().await = true;
+        }
+        for One { tokens, .. } in &self.0 {
+            if let Err(trouble) = tokens.keep_last().await {
+                let account = &tokens.owner.account;
+                error!(
+                    account,
+                    %trouble,
+                    "a new token was got and cannot be kept; if none is given for the old one a person has to log in again"
+                );
+            }
         }
     }
 

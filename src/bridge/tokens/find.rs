@@ -285,6 +285,15 @@ impl Tokens {
         Ok(())
     }
 
+    /// The same at the end of the process, which is all that knows of it.
+    pub(super) async fn keep_last(&self) -> Result<(), Trouble> {
+        if self.memory().unkept.is_none() {
+            return Ok(());
+        }
+        let id = self.keeper.id(&self.owner).await?;
+        self.keep_late(&id).await
+    }
+
     pub(super) fn keep_later(&self, version: i64, new: NewToken) {
         self.memory().unkept = Some(Unkept {
             version,

@@ -39,8 +39,8 @@ pub struct Owner {
 pub struct Keeper {
     pub(super) store: Store,
     key: TokenKey,
-    /// Held by everybody who asks an authorization server, until the answer is kept.
-    pub(super) busy: Arc<RwLock<()>>,
+    /// Held by everybody who asks an authorization server, until the answer is kept. True: the process ends, and nobody asks any more.
+    pub(super) ends: Arc<RwLock<bool>>,
 }
 
 /// Tokens, opened.
@@ -117,7 +117,7 @@ impl Keeper {
         Self {
             store,
             key,
-            busy: Arc::default(),
+            ends: Arc::default(),
         }
     }
 

@@ -17,6 +17,8 @@ use crate::store::{NewToken, StoreError, StoredToken, TokenFailure, TokenId, Tok
 const CLAIM: i64 = 60;
 /// How long an authorization server may take, whatever is configured: less than the claim is good for.
 const RENEWAL: Duration = Duration::from_secs(45);
+/// At the end of the process so long is waited for what is under way: for the answer, and until that is kept.
+pub const SETTLING: Duration = Duration::from_secs(RENEWAL.as_secs() + 15);
 /// Pauses between tries to keep what was got. After the last it is kept in memory, and tried at each further look.
 const KEEPING: [Duration; 3] = [
     Duration::from_millis(200),
@@ -37,7 +39,10 @@ impl Tokens {
         // First what may be in the way of keeping what is got.
         let key = self.keeper.key_to_seal()?;
         let store = &self.keeper.store;
-        let _busy = self.keeper.busy.read().await;
+        let ends = self.keeper.ends.read().await;
+        if *ends {
+            return Err(TokenTrouble::Later("the bridge is ending".to_owned()).into());
+        }
         let claimed = store.claim_token(id, &self.holder, due.version, CLAIM, due.at_once);
         let Some(claimed) = claimed.await? else {
             return Ok(None);

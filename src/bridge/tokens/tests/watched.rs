@@ -1,4 +1,4 @@
-//! Tokens that are refreshed ahead, for several accounts and providers.
+//! Tokens that are refreshed ahead, for several accounts and providers, and what is done for them at the end.
 
 use super::*;
 
@@ -64,4 +64,39 @@ async fn a_silent_authorization_server_keeps_no_other_ones_tokens_waiting() {
     silent.answers.send_replace(true);
     asked(&silent, 6).await;
     watched.settled().await;
+}
+
+#[tokio::test]
+async fn at_the_end_a_refresh_that_is_under_way_is_waited_for_and_none_is_begun() {
+    let (scene, one) = Scene::with_log_in(true).await;
+    scene.later(HOUR, &[&one]).await;
+    scene.server.answers.send_replace(false);
+    let tokens = Arc::clone(&one.tokens);
+    let session = tokio::spawn(async move { told(tokens.access().await) });
+    asked(&scene.server, 1).await;
+    let watched = Watched::new(vec![Arc::clone(&one.tokens)]);
+    let mut settled = std::pin::pin!(watched.settled());
+    let early = tokio::time::timeout(Duration::from_millis(50), &mut settled).await;
+    assert!(early.is_err(), "it is not over");
+    scene.server.answers.send_replace(true);
+    settled.await;
+    assert_eq!(one.opened().await.refresh.unwrap().expose(), "refresh-1");
+    assert_eq!(session.await.unwrap().unwrap(), "access-1");
+    scene.later(HOUR, &[&one]).await;
+    assert!(later(one.access().await));
+    assert_eq!(scene.server.asked(), 1);
+}
+
+#[tokio::test]
+async fn at_the_end_what_could_not_be_kept_is_tried_again() {
+    let (scene, one) = Scene::with_log_in(true).await;
+    scene.later(HOUR, &[&one]).await;
+    let broken = "CREATE TRIGGER broken BEFORE UPDATE OF sealed ON token BEGIN SELECT RAISE(ABORT, 'no'); END";
+    scene.place.sql(broken).await;
+    one.tokens.access().await.unwrap_err();
+    scene.place.sql("DROP TRIGGER broken").await;
+    Watched::new(vec![Arc::clone(&one.tokens)]).settled().await;
+    let opened = one.opened().await;
+    assert_eq!(opened.access.expose(), "access-1");
+    assert_eq!(opened.refresh.unwrap().expose(), "refresh-1");
 }
