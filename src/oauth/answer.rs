@@ -6,8 +6,10 @@ use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::Value;
+use zeroize::Zeroizing;
 
 use super::http::Answer;
+use super::shown::Shown;
 use super::{Granted, OAuthError};
 use crate::secret::Secret;
 
@@ -36,6 +38,12 @@ pub(super) struct Refused {
     pub(super) code: String,
     /// Cleaned, for the operator.
     description: String,
+    /// Microsoft says that the trouble is its own.
+    passing: bool,
+    /// ... or that a rule of the organization stands in the way.
+    policy: bool,
+    /// The times in an assertion were what was wrong.
+    about_time: bool,
     /// When the server wants to be asked again.
     retry_after: Option<Duration>,
     /// The server's clock, in seconds since 1970.
@@ -57,7 +65,7 @@ struct Body {
 ///
 /// # Errors
 /// It is no answer of a token endpoint, or not a token that can be used.
-pub(super) fn read(answer: &Answer, shown: &[&str]) -> Result<Outcome, OAuthError> {
+pub(super) fn read(answer: &Answer, shown: &Shown) -> Result<Outcome, OAuthError> {
     let status = answer.status;
     let no_answer = |what: &str| OAuthError::Temporary {
         why: format!("the authorization server's answer (status {status}) {what}"),
@@ -67,9 +75,14 @@ pub(super) fn read(answer: &Answer, shown: &[&str]) -> Result<Outcome, OAuthErro
     let body: Body =
         serde_json::from_slice(&answer.body).map_err(|_| no_answer("is not one in JSON"))?;
     if let Some(code) = body.error {
+        let words = Zeroizing::new(body.error_description.unwrap_or_default());
+        // What it means counts, also where nobody is told the words.
         return Ok(Outcome::Refused(Refused {
-            code: cleaned(&code, shown),
-            description: cleaned(&body.error_description.unwrap_or_default(), shown),
+            passing: is_passing(&words),
+            policy: is_policy(&words),
+            about_time: is_about_time(&code, &words),
+            code: cleaned_code(&code, shown),
+            description: cleaned(&words, shown),
             retry_after: answer.retry_after,
             date: answer.date,
         }));
@@ -121,11 +134,11 @@ impl Refused {
     pub(super) fn error(self) -> OAuthError {
         let why = self.to_string();
         match self.code.as_str() {
-            _ if self.is_passing() => OAuthError::Temporary {
+            _ if self.passing => OAuthError::Temporary {
                 why,
                 retry_after: self.retry_after,
             },
-            _ if self.is_policy() => OAuthError::Misconfigured(why),
+            _ if self.policy => OAuthError::Misconfigured(why),
             // The last three are Microsoft's and OpenID Connect's words for it.
             "invalid_grant" | "interaction_required" | "consent_required" | "login_required" => {
                 OAuthError::Revoked(why)
@@ -159,57 +172,59 @@ impl Refused {
         }
     }
 
-    /// Microsoft's codes for trouble of its own, which come with any error.
-    fn is_passing(&self) -> bool {
-        /// A loop of requests; a budget; the directory.
-        const PASSING: [&str; 3] = ["AADSTS50196", "AADSTS90024", "AADSTS90033"];
-        self.microsofts_code()
-            .is_some_and(|code| PASSING.contains(&code))
-    }
-
-    /// Microsoft's codes for a rule of the organization that stands in the way here and now: of a place, a device, an application, or
-    /// how somebody has to log in. They come with words that mean a person elsewhere, but the grant is good again as soon as the rule
-    /// is changed.
-    fn is_policy(&self) -> bool {
-        const POLICY: [&str; 18] = [
-            // The device's system is not supported; a second factor, or the registration of one, is asked for, here perhaps with
-            // another provider; the device has to prove itself, or is not in the state that is asked for.
-            "AADSTS50005",
-            "AADSTS50072",
-            "AADSTS50074",
-            "AADSTS50076",
-            "AADSTS50079",
-            "AADSTS50097",
-            "AADSTS50131",
-            "AADSTS50158",
-            // The device is not managed or not in the domain, the application is not approved, access is blocked, the second factor
-            // cannot be registered from here, the application is not protected.
-            "AADSTS53000",
-            "AADSTS53001",
-            "AADSTS53002",
-            "AADSTS53003",
-            "AADSTS53004",
-            "AADSTS53009",
-            "AADSTS530003",
-            "AADSTS530032",
-            "AADSTS530035",
-            "AADSTS530084",
-        ];
-        self.microsofts_code()
-            .is_some_and(|code| POLICY.contains(&code))
-    }
-
-    /// Such as `AADSTS50196`, which says more than the error beside it.
-    fn microsofts_code(&self) -> Option<&str> {
-        let word = self.description.split([':', ' ']).next();
-        word.filter(|word| word.starts_with("AADSTS"))
-    }
-
     /// Whether the times in an assertion were what was wrong.
     pub(super) fn is_about_time(&self) -> bool {
-        let mut words = self.description.split(|c: char| !c.is_ascii_alphanumeric());
-        self.code == "invalid_grant" && words.any(|word| ["iat", "exp", "nbf"].contains(&word))
+        self.about_time
     }
+}
+
+/// Microsoft's codes for trouble of its own, which come with any error.
+fn is_passing(description: &str) -> bool {
+    /// A loop of requests; a budget; the directory.
+    const PASSING: [&str; 3] = ["AADSTS50196", "AADSTS90024", "AADSTS90033"];
+    microsofts_code(description).is_some_and(|code| PASSING.contains(&code))
+}
+
+/// Microsoft's codes for a rule of the organization that stands in the way here and now: of a place, a device, an application, or
+/// how somebody has to log in. They come with words that mean a person elsewhere, but the grant is good again as soon as the rule
+/// is changed.
+fn is_policy(description: &str) -> bool {
+    const POLICY: [&str; 18] = [
+        // The device's system is not supported; a second factor, or the registration of one, is asked for, here perhaps with
+        // another provider; the device has to prove itself, or is not in the state that is asked for.
+        "AADSTS50005",
+        "AADSTS50072",
+        "AADSTS50074",
+        "AADSTS50076",
+        "AADSTS50079",
+        "AADSTS50097",
+        "AADSTS50131",
+        "AADSTS50158",
+        // The device is not managed or not in the domain, the application is not approved, access is blocked, the second factor
+        // cannot be registered from here, the application is not protected.
+        "AADSTS53000",
+        "AADSTS53001",
+        "AADSTS53002",
+        "AADSTS53003",
+        "AADSTS53004",
+        "AADSTS53009",
+        "AADSTS530003",
+        "AADSTS530032",
+        "AADSTS530035",
+        "AADSTS530084",
+    ];
+    microsofts_code(description).is_some_and(|code| POLICY.contains(&code))
+}
+
+/// Such as `AADSTS50196`, which says more than the error beside it.
+fn microsofts_code(description: &str) -> Option<&str> {
+    let word = description.trim_start().split([':', ' ']).next();
+    word.filter(|word| word.starts_with("AADSTS"))
+}
+
+fn is_about_time(code: &str, description: &str) -> bool {
+    let mut words = description.split(|c: char| !c.is_ascii_alphanumeric());
+    code == "invalid_grant" && words.any(|word| ["iat", "exp", "nbf"].contains(&word))
 }
 
 /// `invalid_grant (Token has been expired or revoked.)`
@@ -223,10 +238,20 @@ impl std::fmt::Display for Refused {
     }
 }
 
+/// The name of an error. Words of the standards may have a piece of a secret in them, as `client` in `invalid_client`.
+fn cleaned_code(code: &str, shown: &Shown) -> String {
+    let is_word = code
+        .bytes()
+        .all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+    match is_word && !shown.is_whole_in(code) {
+        true => cleaned(code, &Shown::default()),
+        false => cleaned(code, shown),
+    }
+}
+
 /// A server's words for the operator: one short line without what was sent, what may be a token, and what commands a terminal.
-pub(super) fn cleaned(text: &str, shown: &[&str]) -> String {
-    let repeats = |shown: &&str| !shown.is_empty() && text.contains(*shown);
-    if shown.iter().any(repeats) {
+pub(super) fn cleaned(text: &str, shown: &Shown) -> String {
+    if shown.is_in(text) {
         return "withheld, as it repeats a secret".to_owned();
     }
     // What follows at Microsoft is for its support.

@@ -12,8 +12,9 @@ use tracing::warn;
 use super::answer::{self, Outcome, Refused};
 use super::endpoints::Endpoints;
 use super::form::{Form, encode};
-use super::http::Http;
+use super::http::{Answer, Http};
 use super::service_account::{Claims, ServiceAccount};
+use super::shown::Shown;
 use super::{Address, Granted, OAuthError};
 use crate::config::{self, Grant, Preset};
 use crate::secret::{Secret, SecretFile};
@@ -135,7 +136,8 @@ impl Client {
     /// Asks the token endpoint. `shown` are the secrets in the form.
     pub(super) async fn token(&self, form: Form, shown: &[&str]) -> Result<Outcome, OAuthError> {
         let endpoints = self.endpoints().await?;
-        let (form, authorization) = self.identify(form, &endpoints)?;
+        let mut shown = Shown::of(shown);
+        let (form, authorization) = self.identify(form, &endpoints, &mut shown)?;
         let address = self.token_endpoint(&endpoints)?;
         let answer = self.http.post(address, form.text(), authorization.as_ref());
         let answer = answer.await?;
@@ -143,27 +145,35 @@ impl Client {
             // It may have moved.
             self.forget();
         }
-        answer::read(&answer, shown)
+        answer::read(&answer, &shown)
     }
 
-    /// Asks for a device code; gives the answer's body.
-    pub(super) async fn device(&self, form: Form) -> Result<super::http::Answer, OAuthError> {
+    /// Asks for a device code; gives the answer where there is one.
+    pub(super) async fn device(&self, form: Form) -> Result<Answer, OAuthError> {
         let endpoints = self.endpoints().await?;
         let Some(address) = &endpoints.device else {
             return Err(self.misconfigured("the server gives no device codes"));
         };
         // The secret, too, where there is one: RFC 8628, 3.1.
-        let (form, authorization) = self.identify(self.with_scope(form), &endpoints)?;
-        self.http
-            .post(address, form.text(), authorization.as_ref())
-            .await
+        let mut shown = Shown::default();
+        let (form, authorization) = self.identify(self.with_scope(form), &endpoints, &mut shown)?;
+        let answer = self.http.post(address, form.text(), authorization.as_ref());
+        let answer = answer.await?;
+        if answer.status == 200 {
+            return Ok(answer);
+        }
+        Err(match answer::read(&answer, &shown) {
+            Ok(outcome) => granted(outcome).err().unwrap_or_else(no_device_code),
+            Err(error) => error,
+        })
     }
 
-    /// Who asks (RFC 6749, 2.3.1).
+    /// Who asks (RFC 6749, 2.3.1). What proves it is added to what is `shown`.
     fn identify(
         &self,
         form: Form,
         endpoints: &Endpoints,
+        shown: &mut Shown,
     ) -> Result<(Form, Option<Secret>), OAuthError> {
         let id = &self.config.client_id;
         if id.is_empty() {
@@ -174,6 +184,7 @@ impl Client {
         };
         // Read anew each time, so that a new one needs no restart.
         let secret = source.read().map_err(|why| self.misconfigured(&why))?;
+        shown.add(secret.expose());
         if endpoints.secret_in_form {
             let form = form
                 .with("client_id", id)
@@ -185,7 +196,10 @@ impl Client {
         pair.push(':');
         encode(secret.expose(), &mut pair);
         let pair = Secret::new(pair);
-        let words = format!("Basic {}", STANDARD.encode(pair.expose()));
+        let pair = Secret::new(STANDARD.encode(pair.expose()));
+        // Others may write it without what fills it up.
+        shown.add(pair.expose().trim_end_matches('='));
+        let words = format!("Basic {}", pair.expose());
         Ok((form, Some(Secret::new(words))))
     }
 
@@ -227,6 +241,14 @@ impl Client {
 
     pub(super) fn misconfigured(&self, why: &str) -> OAuthError {
         OAuthError::Misconfigured(format!("[oauth.{}]: {why}", self.config.name))
+    }
+}
+
+/// Where a device code was to be.
+pub(super) fn no_device_code() -> OAuthError {
+    OAuthError::Temporary {
+        why: "the authorization server's answer is no device code".to_owned(),
+        retry_after: None,
     }
 }
 

@@ -12,6 +12,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use super::answer::cleaned;
 use super::client::{Client, granted};
 use super::form::{Form, decoded, field};
+use super::shown::Shown;
 use super::{Granted, OAuthError};
 use crate::config::Preset;
 use crate::secret::Secret;
@@ -115,7 +116,7 @@ impl CodeLogin {
         }
         if let Some(error) = field(query, "error") {
             let words = field(query, "error_description").unwrap_or_default();
-            return Returned::Denied(cleaned(&format!("{error} {words}"), &[]));
+            return Returned::Denied(cleaned(&format!("{error} {words}"), &Shown::default()));
         }
         match field(query, "code") {
             Some(code) if !code.is_empty() => Returned::Code(Secret::new(code)),

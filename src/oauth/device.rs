@@ -7,9 +7,10 @@ use std::time::Duration;
 use serde::Deserialize;
 use tokio::time::{Instant, sleep};
 
-use super::answer::{self, Outcome, cleaned};
-use super::client::{Client, granted};
+use super::answer::{Outcome, cleaned};
+use super::client::{Client, no_device_code};
 use super::form::Form;
+use super::shown::Shown;
 use super::{Address, Granted, OAuthError};
 use crate::secret::Secret;
 
@@ -88,21 +89,18 @@ impl DeviceLogin {
     /// The server gives none.
     pub async fn begin(client: &Client) -> Result<Self, OAuthError> {
         let answer = client.device(Form::new()).await?;
-        if answer.status != 200 {
-            return Err(match answer::read(&answer, &[]) {
-                Ok(outcome) => granted(outcome).err().unwrap_or_else(unreadable),
-                Err(error) => error,
-            });
-        }
-        let body: Body = serde_json::from_slice(&answer.body).map_err(|_| unreadable())?;
+        let body: Body = serde_json::from_slice(&answer.body).map_err(|_| no_device_code())?;
         // It is shown to a person, who opens it.
-        let address: Address = body.verification_uri.parse().map_err(|_| unreadable())?;
+        let address: Address = body
+            .verification_uri
+            .parse()
+            .map_err(|_| no_device_code())?;
         let interval = body
             .interval
             .map_or(INTERVAL, |seconds| Duration::from_secs(u64::from(seconds)));
         Ok(Self {
             address: address.to_string(),
-            user_code: cleaned(&body.user_code, &[]),
+            user_code: cleaned(&body.user_code, &Shown::default()),
             lifetime: Duration::from_secs(u64::from(body.expires_in)).min(LONGEST),
             code: body.device_code,
             interval: interval.clamp(*INTERVALS.start(), *INTERVALS.end()),
@@ -144,13 +142,6 @@ impl DeviceLogin {
                 return Err(DeviceError::Expired);
             }
         }
-    }
-}
-
-fn unreadable() -> OAuthError {
-    OAuthError::Temporary {
-        why: "the authorization server's answer is no device code".to_owned(),
-        retry_after: None,
     }
 }
 

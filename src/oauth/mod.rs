@@ -12,6 +12,7 @@ mod form;
 mod http;
 mod loopback;
 mod service_account;
+mod shown;
 
 use std::fmt;
 use std::future::Future;

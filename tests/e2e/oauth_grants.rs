@@ -6,13 +6,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use popbridge::config::{self, Overrides};
 use popbridge::oauth::{Client, Granted, OAuthError, Renew, Renewal};
 use popbridge::secret::Secret;
 
 use crate::support::certs::Certs;
 use crate::support::net::Stream;
-use crate::support::oauth_server::{CLIENT_SECRET, Failure, OAuthServer};
+use crate::support::oauth_server::{CLIENT_ID, CLIENT_SECRET, Failure, OAuthServer};
 use crate::support::tree::{Account, Tree};
 
 const USER: &str = "ann@example.com";
@@ -265,6 +267,37 @@ fn a_clients_secret_goes_where_the_server_wants_it() {
     assert!(renew(&way, None).is_ok());
     let asked = server.asked();
     assert_eq!(asked.last().unwrap().form["basic"], "yes");
+}
+
+#[test]
+fn a_clients_secret_is_withheld_where_the_server_repeats_it() {
+    let tree = tree();
+    let secret = tree.write("secret", CLIENT_SECRET);
+    // As it was sent in the field `Authorization`, and a piece of it.
+    let pair = STANDARD.encode(format!("{CLIENT_ID}:{CLIENT_SECRET}"));
+    let words: [&'static str; 3] = [
+        format!("{CLIENT_SECRET} is wrong").leak(),
+        "the one that begins with client-secret-9 is wrong",
+        format!("Basic {pair} is wrong").leak(),
+    ];
+    for basic in [false, true] {
+        let server = OAuthServer::start();
+        if basic {
+            server.demand_basic();
+        }
+        let keys = format!("client_secret_file = \"{}\"", secret.display());
+        let way = renewal(&tree, &server.table("x", &keys), now);
+        for words in &words[..if basic { 3 } else { 2 }] {
+            server.fail(Failure::Error("invalid_client", words));
+            let error = renew(&way, Some("a-refresh-token")).unwrap_err();
+            assert!(matches!(error, OAuthError::Misconfigured(_)), "{error}");
+            let said = error.to_string();
+            assert!(
+                said.contains("invalid_client (withheld") && !said.contains("is wrong"),
+                "{said}"
+            );
+        }
+    }
 }
 
 #[test]

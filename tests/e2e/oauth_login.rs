@@ -231,6 +231,14 @@ fn a_device_code_can_be_denied_and_expire() {
 }
 
 #[test]
+fn a_clients_secret_is_withheld_where_device_codes_are_refused() {
+    let place = Place::new("grant = \"device\"\nclient_secret_env = \"SECRET\"\n");
+    place.server.refuse_devices("not client-secret-9f2c");
+    let login = LoginCommand::start_with(&["sales"], &place.config, &[("SECRET", CLIENT_SECRET)]);
+    place.fails(login, "invalid_client (withheld");
+}
+
+#[test]
 fn a_server_that_speaks_for_another_one_is_not_believed() {
     let place = Place::new("");
     place.server.pretend_another_issuer();

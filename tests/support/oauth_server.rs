@@ -117,6 +117,11 @@ impl OAuthServer {
         self.state().deny = true;
     }
 
+    /// Device codes are refused with these words from now on.
+    pub fn refuse_devices(&self, words: &'static str) {
+        self.state().device_refusal = Some(words);
+    }
+
     /// Redirects come back with another state from now on.
     pub fn mix_states_up(&self) {
         self.state().wrong_state = true;

@@ -73,6 +73,8 @@ pub(super) struct State {
     pub(super) account: Option<ServiceAccount>,
     /// What the authorization endpoint answers instead of a code.
     pub(super) deny: bool,
+    /// With what words device codes are refused.
+    pub(super) device_refusal: Option<&'static str>,
     /// Sent back instead of the state that was given.
     pub(super) wrong_state: bool,
     /// What discovery says instead of this server's address.
@@ -97,6 +99,7 @@ impl State {
             given: Vec::new(),
             account: None,
             deny: false,
+            device_refusal: None,
             wrong_state: false,
             wrong_issuer: false,
             methods: &["client_secret_basic", "client_secret_post"],
@@ -292,6 +295,10 @@ impl State {
     }
 
     pub(super) fn new_device(&mut self, here: &str) -> Response<Body> {
+        if let Some(words) = self.device_refusal {
+            let (status, answer) = refusal("invalid_client", words);
+            return as_json(status, &answer, None);
+        }
         let code = self.unguessable("device");
         let device = Device {
             user_code: format!("WDJB-{:04}", self.numbers),

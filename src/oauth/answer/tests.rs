@@ -10,14 +10,14 @@ fn answer(status: u16, body: &str) -> Answer {
 }
 
 fn granted(body: &str) -> Granted {
-    match read(&answer(200, body), &[]).unwrap() {
+    match read(&answer(200, body), &Shown::default()).unwrap() {
         Outcome::Granted(granted) => granted,
         Outcome::Refused(refused) => panic!("{refused}"),
     }
 }
 
 fn refused(body: &str) -> Refused {
-    match read(&answer(400, body), &["s3cret"]).unwrap() {
+    match read(&answer(400, body), &Shown::of(&["s3cret"])).unwrap() {
         Outcome::Refused(refused) => refused,
         Outcome::Granted(granted) => panic!("{granted:?}"),
     }
@@ -71,7 +71,7 @@ fn what_is_no_usable_token_is_not_used() {
         "{\"access_token\":7}",
         "{\"access_token\":\"a\"",
     ] {
-        let error = read(&answer(200, body), &[]).unwrap_err();
+        let error = read(&answer(200, body), &Shown::default()).unwrap_err();
         let OAuthError::Temporary { why, retry_after } = error else {
             panic!("{body}: {error}");
         };
@@ -79,11 +79,11 @@ fn what_is_no_usable_token_is_not_used() {
         assert_eq!(retry_after, Some(Duration::from_secs(7)));
     }
     let long = format!("{{\"access_token\":\"{}\"}}", "x".repeat(20_000));
-    assert!(read(&answer(200, &long), &[]).is_err());
+    assert!(read(&answer(200, &long), &Shown::default()).is_err());
     let bound = "{\"access_token\":\"a\",\"token_type\":\"DPoP\"}";
-    let error = read(&answer(200, bound), &[]).unwrap_err();
+    let error = read(&answer(200, bound), &Shown::default()).unwrap_err();
     assert!(matches!(error, OAuthError::Misconfigured(_)), "{error}");
-    assert!(read(&answer(403, "{\"access_token\":\"a\"}"), &[]).is_err());
+    assert!(read(&answer(403, "{\"access_token\":\"a\"}"), &Shown::default()).is_err());
 }
 
 #[test]
@@ -170,14 +170,16 @@ fn a_rule_of_an_organization_at_microsoft_ends_no_grant() {
 
 #[test]
 fn a_servers_words_are_short_and_hold_no_secret() {
-    assert_eq!(cleaned("a\u{1b}[2J\r\nb\tc", &[]), "a [2J b c");
-    assert!(cleaned("your s3cret is wrong", &["s3cret"]).starts_with("withheld"));
+    let none = Shown::default();
+    assert_eq!(cleaned("a\u{1b}[2J\r\nb\tc", &none), "a [2J b c");
+    let shown = Shown::of(&["s3cret"]);
+    assert!(cleaned("your s3cret is wrong", &shown).starts_with("withheld"));
     let token = "x".repeat(60);
     assert_eq!(
-        cleaned(&format!("the token {token} ended"), &[""]),
+        cleaned(&format!("the token {token} ended"), &Shown::of(&[""])),
         "the token ... ended"
     );
-    let long = cleaned(&"word ".repeat(100), &[]);
+    let long = cleaned(&"word ".repeat(100), &none);
     assert!(long.len() < 210 && long.ends_with(" ..."), "{long}");
 }
 
@@ -195,4 +197,26 @@ fn an_assertion_that_came_too_early_or_too_late_is_known() {
     assert!(!about("invalid_client", google));
     assert!(!about("invalid_grant", "Invalid JWT Signature."));
     assert!(!about("invalid_grant", "the grant has expired"));
+}
+
+#[test]
+fn what_an_error_means_counts_also_where_its_words_are_withheld() {
+    let loops = "{\"error\":\"invalid_grant\",\"error_description\":\"AADSTS50196: s3cret\"}";
+    let refused_words = refused(loops);
+    assert!(refused_words.to_string().contains("withheld"));
+    let error = refused_words.error();
+    assert!(matches!(error, OAuthError::Temporary { .. }), "{error}");
+    // A secret in which there is a word of the standards.
+    let shown = Shown::of(&["invalid_client_4711"]);
+    let body = "{\"error\":\"invalid_client\",\"error_description\":\"not invalid_cli...\"}";
+    let Ok(Outcome::Refused(refused)) = read(&answer(401, body), &shown) else {
+        panic!("{body}");
+    };
+    assert_eq!(refused.code, "invalid_client");
+    assert!(refused.description.starts_with("withheld"), "{refused}");
+    let body = "{\"error\":\"invalid_client_4711\"}";
+    let Ok(Outcome::Refused(refused)) = read(&answer(401, body), &shown) else {
+        panic!("{body}");
+    };
+    assert!(refused.code.starts_with("withheld"), "{refused}");
 }
