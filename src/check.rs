@@ -15,7 +15,7 @@ use crate::imap::recognize::{Signs, recognize};
 use crate::imap::{Capabilities, Connection, Credentials, Destinations, Error, Proof};
 use crate::metrics::Metrics;
 use crate::policy::DisposeRule;
-use crate::run::{StartError, upstreams};
+use crate::run::{StartError, secrets, upstreams};
 use crate::secret::Secret;
 use crate::server::tls;
 
@@ -65,6 +65,11 @@ pub async fn check(
                 well = false;
             }
         }
+    }
+    for fault in secrets::faults(config) {
+        let kind = if fault.needed { "" } else { "warning: " };
+        writeln!(out, "{kind}{}", fault.why)?;
+        well &= !fault.needed;
     }
     if well {
         writeln!(out, "The configuration is valid: {places} and {listeners}.")?;

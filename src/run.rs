@@ -2,6 +2,8 @@
 //!
 //! Must not know: flags, the configuration file, protocols.
 
+pub mod secrets;
+
 use std::collections::HashMap;
 use std::fmt;
 use std::io;
@@ -110,6 +112,12 @@ pub async fn serve(config: &Config) -> Result<(), StartError> {
     }
     for warning in config.oauth_warnings() {
         warn!("{warning}");
+    }
+    // What refuses the start says so by itself.
+    for fault in secrets::faults(config) {
+        if fault.needed && !fault.refuses {
+            warn!("{}", fault.why);
+        }
     }
     let metrics = Arc::new(Metrics::new());
     let tls = server_config(&config.tls, &config.state.folder).map_err(StartError::Tls)?;

@@ -54,6 +54,20 @@ impl Client {
         &self.config
     }
 
+    /// Whether what shows the server who asks is there and can be used: the client's secret, or the service account's file. Asks nobody;
+    /// blocks for as long as the disk does.
+    ///
+    /// # Errors
+    /// A sentence for the operator, without anything of them.
+    pub fn check_secrets(&self) -> Result<(), String> {
+        let secret = self.config.client_secret.as_ref();
+        let mut read = secret.map_or(Ok(()), |source| source.read().map(drop));
+        if let Grant::ServiceAccount(file) = &self.config.grant {
+            read = read.and_then(|()| ServiceAccount::read(file).map(drop));
+        }
+        read.map_err(|why| self.named(&why))
+    }
+
     /// Whether the server gives device codes.
     ///
     /// # Errors
@@ -240,7 +254,11 @@ impl Client {
     }
 
     pub(super) fn misconfigured(&self, why: &str) -> OAuthError {
-        OAuthError::Misconfigured(format!("[oauth.{}]: {why}", self.config.name))
+        OAuthError::Misconfigured(self.named(why))
+    }
+
+    fn named(&self, why: &str) -> String {
+        format!("[oauth.{}]: {why}", self.config.name)
     }
 }
 

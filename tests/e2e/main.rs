@@ -60,6 +60,7 @@ mod memory;
 mod model;
 mod moved_upstream;
 mod oauth;
+mod oauth_check;
 mod oauth_grants;
 mod oauth_login;
 mod oauth_trouble;
