@@ -277,6 +277,79 @@ fn an_account_has_a_password_or_tokens() {
 }
 
 #[test]
+fn tokens_of_another_providers_server_are_refused_with_their_line() {
+    let microsoft = "[oauth.ms]\npreset = \"microsoft\"\nclient_id = \"id\"\n";
+    let idp = "[oauth.idp]\nissuer = \"https://idp.example\"\nclient_id = \"id\"\n";
+    let with = |provider: &str, table: &str, name: &str| {
+        let upstream = format!("[upstream.a]\nprovider = \"{provider}\"\n");
+        result(&format!(
+            "{upstream}{table}[account.i]\nlogin = \"i\"\noauth = \"{name}\"\n"
+        ))
+    };
+    for (provider, table, name, wants) in [
+        ("microsoft365", GOOGLE, "google", "preset = \"microsoft\""),
+        ("gmail", microsoft, "ms", "preset = \"google\""),
+    ] {
+        let error = with(provider, table, name).unwrap_err();
+        let message = error.message();
+        assert!(message.contains(wants), "{message}");
+        let line = 2 + table.lines().count() + 3;
+        assert_eq!(error.line(), Some(line), "{message}");
+    }
+    for (provider, table, name) in [
+        ("microsoft365", microsoft, "ms"),
+        ("gmail", GOOGLE, "google"),
+        ("gmail", idp, "idp"),
+    ] {
+        assert!(with(provider, table, name).is_ok(), "{provider} {name}");
+    }
+}
+
+#[test]
+fn passwords_where_none_is_taken_are_warned_of() {
+    let password = "[account.i]\nlogin = \"i\"\npassword_env = \"P\"\n";
+    let tokens =
+        "[oauth.microsoft]\nclient_id = \"i\"\n[account.i]\nlogin = \"i\"\noauth = \"microsoft\"\n";
+    let local = "url = \"imap://127.0.0.1\"\n";
+    let domains = "domains = [\"a.example\"]\n";
+    let cases = [
+        ("microsoft365", "", password, "[account.i] has a password"),
+        ("microsoft365", "", tokens, ""),
+        ("microsoft365", "", "", "is passed through to"),
+        ("microsoft365", domains, tokens, "is passed through to"),
+        ("microsoft365", local, password, ""),
+        ("gmail", "", password, ""),
+    ];
+    for (provider, keys, account, words) in cases {
+        let text = format!("[upstream.a]\nprovider = \"{provider}\"\n{keys}{account}");
+        let warnings = loaded(&text).warnings;
+        match words {
+            "" => assert_eq!(warnings, Vec::<String>::new(), "{text}"),
+            words => assert!(
+                warnings.len() == 1 && warnings[0].contains(words),
+                "{text}{warnings:?}"
+            ),
+        }
+    }
+}
+
+#[test]
+fn googles_desktop_clients_have_a_secret() {
+    let warnings = |keys: &str| loaded(&format!("{UPSTREAM}{GOOGLE}{keys}")).warnings;
+    let said = warnings("");
+    assert!(
+        said.len() == 1 && said[0].contains("client_secret_file"),
+        "{said:?}"
+    );
+    assert!(warnings("client_secret_env = \"S\"\n").is_empty());
+    assert!(warnings("token_url = \"https://a.example/\"\n").is_empty());
+    let microsoft = loaded(&format!(
+        "{UPSTREAM}[oauth.microsoft]\nclient_id = \"id\"\n"
+    ));
+    assert!(microsoft.warnings.is_empty());
+}
+
+#[test]
 fn bridges_that_share_a_state_have_a_common_key_for_tokens() {
     let shared = Overrides {
         state: Some(Secret::new("postgres://u@h/d".to_owned())),

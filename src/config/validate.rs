@@ -64,7 +64,7 @@ pub(super) fn config(
     let state = state::state(&check, &file, overrides)?;
     let token_key = token_key(&check, &file)?;
     let upstreams = validate_upstream::upstreams(&check, file.upstream, overrides, &mut warnings)?;
-    let oauth = validate_oauth::providers(&check, file.oauth)?;
+    let oauth = validate_oauth::providers(&check, file.oauth, &mut warnings)?;
     let accounts = validate_account::accounts(
         &check,
         file.account,
@@ -73,6 +73,7 @@ pub(super) fn config(
         overrides,
         &mut warnings,
     )?;
+    warnings.extend(validate_account::passwords_in_vain(&upstreams, &accounts));
     token_key_is_shared(&check, token_key.as_ref(), &state, &accounts)?;
     Ok(Config {
         state,

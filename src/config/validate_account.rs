@@ -10,7 +10,9 @@ use super::error::{ConfigError, nearest};
 use super::file;
 use super::secrets::{self, Keys};
 use super::validate_upstream::valid_name;
-use super::{Access, Account, Grant, OAuth, Overrides, Upstream, folders, rules};
+use super::{
+    Access, Account, Grant, OAuth, Overrides, Passwords, Preset, Upstream, folders, rules,
+};
 use crate::auth::name;
 use crate::policy::OnDelete;
 
@@ -96,7 +98,7 @@ fn account<'a>(
         return Err(check.error(span, message));
     };
     let login = check.parsed(login, one_name)?;
-    let access = access(check, &name, &login, &span, &table, providers)?;
+    let access = access(check, &name, &login, &span, &table, upstream, providers)?;
     let owner = format!("[account.{name}]");
     // How messages are disposed of is a matter of the server, too, Gmail's for one; when, is not.
     let disposal = upstream.dispose.clone();
@@ -125,6 +127,7 @@ fn access(
     login: &str,
     span: &Range<usize>,
     table: &file::Account,
+    upstream: &Upstream,
     providers: &[OAuth],
 ) -> Result<Access, ConfigError> {
     let keys = Keys {
@@ -163,6 +166,7 @@ fn access(
         let message = format!("there is no [oauth.{}]; {advice}", given.escape_debug());
         return Err(check.error(text.span(), message));
     };
+    tokens_fit(upstream, provider).map_err(|message| check.error(text.span(), message))?;
     let user = match &table.oauth_user {
         None => login.to_owned(),
         Some(user) if provider.grant == Grant::ClientCredentials => {
@@ -177,6 +181,56 @@ fn access(
         provider: provider.name.clone(),
         user,
     })
+}
+
+/// No provider takes tokens of another one's server.
+fn tokens_fit(upstream: &Upstream, oauth: &OAuth) -> Result<(), String> {
+    let has = match oauth.preset {
+        Preset::Google => "google",
+        Preset::Microsoft => "microsoft",
+        // It may be anybody's.
+        Preset::Oidc => return Ok(()),
+    };
+    let profile = upstream.provider.profile();
+    match profile.oauth {
+        Some(wants) if wants != has => Err(format!(
+            "[upstream.{}] is {}, which takes no tokens of [oauth.{}] (preset \"{has}\"); name a table with preset = \"{wants}\"",
+            upstream.name, profile.title, oauth.name
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// What passwords are configured for where none is taken, as sentences.
+pub(super) fn passwords_in_vain(upstreams: &[Upstream], accounts: &[Account]) -> Vec<String> {
+    let mut found = Vec::new();
+    for upstream in upstreams {
+        let profile = upstream.provider.profile();
+        // A program on this machine may take passwords and go on with tokens.
+        if profile.passwords != Passwords::None || upstream.url.is_loopback() {
+            continue;
+        }
+        let oauth = profile.oauth.unwrap_or("NAME");
+        let mut of_it = accounts
+            .iter()
+            .filter(|one| one.upstream == upstream.name)
+            .peekable();
+        // Without domains and with accounts it is there for these.
+        if !upstream.domains.is_empty() || of_it.peek().is_none() {
+            found.push(format!(
+                "[upstream.{}] is passed through to, and {} takes no passwords: nobody can log in there but by an account with \
+                 oauth = \"{oauth}\"",
+                upstream.name, profile.title
+            ));
+        }
+        for account in of_it.filter(|one| matches!(one.access, Access::Password(_))) {
+            found.push(format!(
+                "[account.{}] has a password, and {} takes none; write oauth = \"{oauth}\" instead",
+                account.name, profile.title
+            ));
+        }
+    }
+    found
 }
 
 fn one_name(text: &str) -> Result<String, String> {

@@ -37,10 +37,24 @@ enum Word {
 pub(super) fn providers(
     check: &Check<'_>,
     tables: BTreeMap<String, Spanned<file::OAuth>>,
+    warnings: &mut Vec<String>,
 ) -> Result<Vec<OAuth>, ConfigError> {
     let each = tables.into_iter();
-    each.map(|(name, table)| provider(check, &name, &table))
-        .collect()
+    each.map(|(name, table)| {
+        let oauth = provider(check, &name, &table)?;
+        // A token endpoint of its own may be anybody's.
+        if (oauth.preset, &oauth.grant) == (Preset::Google, &Grant::Code)
+            && oauth.client_secret.is_none()
+            && table.get_ref().token_url.is_none()
+        {
+            warnings.push(format!(
+                "[oauth.{name}] has no client's secret, and Google demands one of desktop clients: write where it is with client_secret_file, \
+                 client_secret_env or client_secret_credential"
+            ));
+        }
+        Ok(oauth)
+    })
+    .collect()
 }
 
 fn provider(

@@ -239,6 +239,34 @@ fn a_clients_secret_is_withheld_where_device_codes_are_refused() {
 }
 
 #[test]
+fn who_wants_a_device_code_where_there_is_none_hears_what_helps() {
+    for (keys, arguments, words) in [
+        (
+            "grant = \"device\"",
+            &[][..],
+            "write grant = \"code\" into [oauth.idp]",
+        ),
+        (
+            "grant = \"device\"",
+            &["--device"],
+            "write grant = \"code\" into [oauth.idp]",
+        ),
+        ("", &["--device"], "leave --device out"),
+    ] {
+        let place = Place::new(keys);
+        place.server.hide_devices();
+        let (status, said) = place.login(arguments).end();
+        assert_eq!(status.code(), Some(2), "{said}");
+        assert!(said.contains(words), "{said}");
+        assert_eq!(
+            said.contains("--device"),
+            words.contains("--device"),
+            "{said}"
+        );
+    }
+}
+
+#[test]
 fn a_server_that_speaks_for_another_one_is_not_believed() {
     let place = Place::new("");
     place.server.pretend_another_issuer();

@@ -117,6 +117,11 @@ impl OAuthServer {
         self.state().deny = true;
     }
 
+    /// From now on discovery tells of no device codes.
+    pub fn hide_devices(&self) {
+        self.state().no_devices = true;
+    }
+
     /// Device codes are refused with these words from now on.
     pub fn refuse_devices(&self, words: &'static str) {
         self.state().device_refusal = Some(words);
@@ -333,13 +338,16 @@ async fn answer(request: Request<Body>, port: u16, state: &Mutex<State>) -> Resp
                 } else {
                     &here
                 };
-                let all = json!({
+                let mut all = json!({
                     "issuer": issuer, "authorization_endpoint": format!("{here}/authorize"),
                     "token_endpoint": format!("{here}/token"),
                     "device_authorization_endpoint": format!("{here}/device"),
                     "introspection_endpoint": format!("{here}/introspect"),
                     "token_endpoint_auth_methods_supported": state.methods,
                 });
+                if state.no_devices {
+                    all["device_authorization_endpoint"].take();
+                }
                 as_json(200, &all, None)
             }
             _ => as_json(404, &json!({}), None),

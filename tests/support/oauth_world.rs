@@ -73,6 +73,8 @@ pub(super) struct State {
     pub(super) account: Option<ServiceAccount>,
     /// What the authorization endpoint answers instead of a code.
     pub(super) deny: bool,
+    /// Discovery tells of no device codes.
+    pub(super) no_devices: bool,
     /// With what words device codes are refused.
     pub(super) device_refusal: Option<&'static str>,
     /// Sent back instead of the state that was given.
@@ -99,6 +101,7 @@ impl State {
             given: Vec::new(),
             account: None,
             deny: false,
+            no_devices: false,
             device_refusal: None,
             wrong_state: false,
             wrong_issuer: false,

@@ -82,14 +82,18 @@ async fn device(
 ) -> Result<Option<DeviceLogin>, CommandError> {
     let has_to = options.device || client.config().grant == Grant::Device;
     if !client.has_device_codes().await? {
-        return match has_to {
-            true => Err(CommandError::Usage(format!(
-                "the server of [oauth.{}] gives no device codes for mail; leave --device out: without a browser on this machine the \
-                 address where it ends on another one can be pasted",
-                client.config().name
-            ))),
-            false => Ok(None),
+        if !has_to {
+            return Ok(None);
+        }
+        let name = &client.config().name;
+        let instead = match client.config().grant {
+            Grant::Device => format!("write grant = \"code\" into [oauth.{name}]"),
+            _ => "leave --device out".to_owned(),
         };
+        return Err(CommandError::Usage(format!(
+            "the server of [oauth.{name}] gives no device codes for mail; {instead}: without a browser on this machine the address where \
+             it ends on another one can be pasted"
+        )));
     }
     match DeviceLogin::begin(client).await {
         Ok(device) => Ok(Some(device)),
