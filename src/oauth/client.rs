@@ -10,7 +10,7 @@ use base64::engine::general_purpose::STANDARD;
 use tracing::warn;
 
 use super::answer::{self, Outcome, Refused};
-use super::endpoints::Endpoints;
+use super::endpoints::{Endpoints, Place};
 use super::form::{Form, encode};
 use super::http::{Answer, Http};
 use super::service_account::{Claims, ServiceAccount};
@@ -73,7 +73,8 @@ impl Client {
     /// # Errors
     /// Its OpenID configuration cannot be had.
     pub async fn has_device_codes(&self) -> Result<bool, OAuthError> {
-        Ok(self.config.preset != Preset::Google && self.endpoints().await?.device.is_some())
+        Ok(self.config.preset != Preset::Google
+            && self.endpoints(Place::Device).await?.device.is_some())
     }
 
     /// New tokens for a refresh token (RFC 6749, 6).
@@ -133,7 +134,7 @@ impl Client {
         user: &str,
         now: i64,
     ) -> Result<Outcome, OAuthError> {
-        let endpoints = self.endpoints().await?;
+        let endpoints = self.endpoints(Place::Token).await?;
         let assertion = account.assertion(&Claims {
             audience: self.token_endpoint(&endpoints)?.as_str(),
             scope: &self.config.scope,
@@ -149,22 +150,18 @@ impl Client {
 
     /// Asks the token endpoint. `shown` are the secrets in the form.
     pub(super) async fn token(&self, form: Form, shown: &[&str]) -> Result<Outcome, OAuthError> {
-        let endpoints = self.endpoints().await?;
+        let endpoints = self.endpoints(Place::Token).await?;
         let mut shown = Shown::of(shown);
         let (form, authorization) = self.identify(form, &endpoints, &mut shown)?;
         let address = self.token_endpoint(&endpoints)?;
         let answer = self.http.post(address, form.text(), authorization.as_ref());
-        let answer = answer.await?;
-        if matches!(answer.status, 404 | 410) {
-            // It may have moved.
-            self.forget();
-        }
-        answer::read(&answer, &shown)
+        let answer = answer.await;
+        self.heard(answer.and_then(|answer| answer::read(&answer, &shown)))
     }
 
     /// Asks for a device code; gives the answer where there is one.
     pub(super) async fn device(&self, form: Form) -> Result<Answer, OAuthError> {
-        let endpoints = self.endpoints().await?;
+        let endpoints = self.endpoints(Place::Device).await?;
         let Some(address) = &endpoints.device else {
             return Err(self.misconfigured("the server gives no device codes"));
         };
@@ -172,11 +169,11 @@ impl Client {
         let mut shown = Shown::default();
         let (form, authorization) = self.identify(self.with_scope(form), &endpoints, &mut shown)?;
         let answer = self.http.post(address, form.text(), authorization.as_ref());
-        let answer = answer.await?;
+        let answer = self.heard(answer.await)?;
         if answer.status == 200 {
             return Ok(answer);
         }
-        Err(match answer::read(&answer, &shown) {
+        Err(match self.heard(answer::read(&answer, &shown)) {
             Ok(outcome) => granted(outcome).err().unwrap_or_else(no_device_code),
             Err(error) => error,
         })
@@ -224,9 +221,14 @@ impl Client {
         }
     }
 
-    pub(super) async fn endpoints(&self) -> Result<Arc<Endpoints>, OAuthError> {
+    /// Where things are, at least this one if the server has it. Asks for what is not written down only.
+    pub(super) async fn endpoints(&self, place: Place) -> Result<Arc<Endpoints>, OAuthError> {
         let written = Endpoints::written(&self.config);
-        let Some(issuer) = &self.config.issuer else {
+        // Where the secret goes is never written down.
+        let is_enough = written.has(place)
+            && (place == Place::Authorization || self.config.client_secret.is_none());
+        let issuer = self.config.issuer.as_ref();
+        let Some(issuer) = issuer.filter(|_| !is_enough) else {
             return Ok(Arc::new(written));
         };
         let known = self.known().clone();
@@ -238,8 +240,12 @@ impl Client {
         Ok(found)
     }
 
-    fn forget(&self) {
-        *self.known() = None;
+    /// Passes on what came of a question. What is no answer of an authorization server may be none because that has moved.
+    fn heard<T>(&self, what: Result<T, OAuthError>) -> Result<T, OAuthError> {
+        if matches!(what, Err(OAuthError::Temporary { .. })) {
+            *self.known() = None;
+        }
+        what
     }
 
     fn known(&self) -> std::sync::MutexGuard<'_, Option<Arc<Endpoints>>> {

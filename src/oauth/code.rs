@@ -11,6 +11,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use super::answer::cleaned;
 use super::client::{Client, granted};
+use super::endpoints::Place;
 use super::form::{Form, decoded, field};
 use super::shown::Shown;
 use super::{Granted, OAuthError};
@@ -47,7 +48,7 @@ impl CodeLogin {
     /// The server cannot be asked, or has no such log-in.
     pub async fn begin(client: &Client, user: &str, port: u16) -> Result<Self, OAuthError> {
         let config = client.config();
-        let endpoints = client.endpoints().await?;
+        let endpoints = client.endpoints(Place::Authorization).await?;
         let Some(authorization) = &endpoints.authorization else {
             return Err(client.misconfigured("the server has no address that people are sent to"));
         };

@@ -21,6 +21,14 @@ pub(super) struct Endpoints {
     pub(super) secret_in_form: bool,
 }
 
+/// One of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    Authorization,
+    Token,
+    Device,
+}
+
 #[derive(Deserialize)]
 struct Document {
     issuer: String,
@@ -46,17 +54,25 @@ impl Endpoints {
         let plain = issuer.as_str().trim_end_matches('/');
         let address = format!("{plain}{WELL_KNOWN}");
         let address: Address = address.parse().map_err(OAuthError::Misconfigured)?;
-        let found = read(&http.get(&address).await?, &address, plain)?;
-        Ok(Self {
-            authorization: self.authorization.or(found.authorization),
-            token: self.token.or(found.token),
-            device: self.device.or(found.device),
-            secret_in_form: found.secret_in_form,
-        })
+        read(&http.get(&address).await?, &address, plain, self)
+    }
+
+    /// Whether it is known where this is.
+    pub(super) fn has(&self, place: Place) -> bool {
+        match place {
+            Place::Authorization => self.authorization.is_some(),
+            Place::Token => self.token.is_some(),
+            Place::Device => self.device.is_some(),
+        }
     }
 }
 
-fn read(answer: &Answer, address: &Address, issuer: &str) -> Result<Endpoints, OAuthError> {
+fn read(
+    answer: &Answer,
+    address: &Address,
+    issuer: &str,
+    written: Endpoints,
+) -> Result<Endpoints, OAuthError> {
     if answer.status != 200 {
         return Err(OAuthError::Misconfigured(format!(
             "there is no OpenID configuration at {address} (status {})",
@@ -74,17 +90,17 @@ fn read(answer: &Answer, address: &Address, issuer: &str) -> Result<Endpoints, O
             "the OpenID configuration at {address} is that of another issuer"
         )));
     }
-    let parsed = |text: Option<String>| -> Result<Option<Address>, OAuthError> {
-        let address = text.map(|text| text.parse().map_err(OAuthError::Misconfigured));
-        address.transpose()
+    let or_parsed = |written: Option<Address>, text: Option<String>| match (written, text) {
+        (None, Some(text)) => text.parse().map(Some).map_err(OAuthError::Misconfigured),
+        (written, _) => Ok(written),
     };
     // The default is the field (Discovery, 3).
     let methods = document.token_endpoint_auth_methods_supported;
     let in_form = |methods: Vec<String>| methods.iter().any(|one| one == "client_secret_post");
     Ok(Endpoints {
-        authorization: parsed(document.authorization_endpoint)?,
-        token: parsed(document.token_endpoint)?,
-        device: parsed(document.device_authorization_endpoint)?,
+        authorization: or_parsed(written.authorization, document.authorization_endpoint)?,
+        token: or_parsed(written.token, document.token_endpoint)?,
+        device: or_parsed(written.device, document.device_authorization_endpoint)?,
         secret_in_form: methods.is_some_and(in_form),
     })
 }
@@ -96,13 +112,28 @@ mod tests {
     const ISSUER: &str = "https://idp.example/realm";
 
     fn found(status: u16, body: &str) -> Result<Endpoints, OAuthError> {
+        found_besides(None, status, body)
+    }
+
+    /// Where this token endpoint is written down.
+    fn found_besides(
+        token: Option<&str>,
+        status: u16,
+        body: &str,
+    ) -> Result<Endpoints, OAuthError> {
+        let written = Endpoints {
+            authorization: None,
+            token: token.map(|address| address.parse().unwrap()),
+            device: None,
+            secret_in_form: true,
+        };
         let answer = Answer {
             status,
             retry_after: None,
             date: None,
             body: zeroize::Zeroizing::new(body.as_bytes().to_vec()),
         };
-        read(&answer, &ISSUER.parse().unwrap(), ISSUER)
+        read(&answer, &ISSUER.parse().unwrap(), ISSUER, written)
     }
 
     fn document(more: &str) -> String {
@@ -118,6 +149,13 @@ mod tests {
         assert_eq!(all.device.unwrap().path(), "/d");
         assert!(all.authorization.is_none() && all.secret_in_form);
         assert!(!found(200, &document("")).unwrap().secret_in_form);
+    }
+
+    #[test]
+    fn what_is_written_down_wins_over_what_is_found() {
+        let clear = document("").replace("https://idp.example/t", "http://idp.example/t");
+        let all = found_besides(Some("https://own.example/t"), 200, &clear).unwrap();
+        assert_eq!(all.token.unwrap().as_str(), "https://own.example/t");
     }
 
     #[test]

@@ -19,13 +19,13 @@ use crate::support::tree::{Account, Tree};
 
 const USER: &str = "ann@example.com";
 
-fn now() -> i64 {
+pub fn now() -> i64 {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
     i64::try_from(since.unwrap().as_secs()).unwrap()
 }
 
 /// A way to tokens for [`USER`] by this table `[oauth.x]`.
-fn renewal(tree: &Tree, table: &str, clock: fn() -> i64) -> Renewal {
+pub fn renewal(tree: &Tree, table: &str, clock: fn() -> i64) -> Renewal {
     let text = format!("state = \"state\"\n[upstream.a]\nurl = \"imaps://a.example\"\n{table}\n");
     let overrides = Overrides {
         config: Some(tree.write("popbridge.toml", &text)),
@@ -36,7 +36,7 @@ fn renewal(tree: &Tree, table: &str, clock: fn() -> i64) -> Renewal {
     Renewal::new(Arc::new(client), USER.to_owned())
 }
 
-fn renew(renewal: &Renewal, refresh: Option<&str>) -> Result<Granted, OAuthError> {
+pub fn renew(renewal: &Renewal, refresh: Option<&str>) -> Result<Granted, OAuthError> {
     let refresh = refresh.map(|token| Secret::new(token.to_owned()));
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -45,12 +45,12 @@ fn renew(renewal: &Renewal, refresh: Option<&str>) -> Result<Granted, OAuthError
     runtime.block_on(renewal.renew(refresh.as_ref()))
 }
 
-fn tree() -> Tree {
+pub fn tree() -> Tree {
     Tree::new("oauth-grants", &Account::for_servers())
 }
 
 /// A server, a person's grant there, and the way to its tokens.
-fn person(keys: &str) -> (OAuthServer, Renewal, String) {
+pub fn person(keys: &str) -> (OAuthServer, Renewal, String) {
     let server = OAuthServer::start();
     let way = renewal(&tree(), &server.table("x", keys), now);
     let token = server.refresh_token(USER);
