@@ -46,7 +46,9 @@ impl PasswordSource {
                 let Some(folder) = variable("CREDENTIALS_DIRECTORY") else {
                     return Err(format!(
                         "there are no credentials of systemd (CREDENTIALS_DIRECTORY is not set), and so no \"{name}\"; \
-                         it takes LoadCredential= or SetCredential= in the unit"
+                         a service has those of LoadCredential= or SetCredential= in its unit, and a command in a shell takes \
+                         `systemd-run --pty -p User=USER -p LoadCredential={name}:FILE popbridge ...` (as the service's user, with -p \
+                         LoadCredential= for each credential)"
                     ));
                 };
                 SecretFile::new(PathBuf::from(folder).join(name)).read()
@@ -106,6 +108,9 @@ mod tests {
         std::fs::write(folder.path().join("info"), "p w\n").unwrap();
         assert_eq!(source.read_with(&variable).unwrap().expose(), "p w");
         let nowhere = source.read_with(&|_| None).unwrap_err();
-        assert!(nowhere.contains("LoadCredential="), "{nowhere}");
+        assert!(
+            nowhere.contains("systemd-run --pty") && nowhere.contains("LoadCredential=info:FILE"),
+            "{nowhere}"
+        );
     }
 }

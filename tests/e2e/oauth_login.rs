@@ -308,6 +308,20 @@ fn the_status_is_a_table_for_people_and_json_for_programs() {
 }
 
 #[test]
+fn a_clients_secret_that_cannot_be_read_is_told_before_the_browser_is_opened() {
+    let place = Place::new("client_secret_credential = \"idp\"");
+    let login = place.login(&[]);
+    let (status, said) = login.end();
+    assert_eq!(status.code(), Some(1), "{said}");
+    assert!(
+        said.contains("systemd-run --pty") && said.contains("LoadCredential=idp:"),
+        "{said}"
+    );
+    assert!(!said.contains("Open this address"), "{said}");
+    assert_eq!(place.server.asked().len(), 0);
+}
+
+#[test]
 fn check_connect_tries_the_tokens_and_says_who_has_to_log_in() {
     let it = TokenOffice::with("xoauth2", Plan::default());
     let (code, output, errors) = it.office.run(&["check", "--connect"]);

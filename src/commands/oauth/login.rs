@@ -49,6 +49,7 @@ pub(super) async fn run(
     let key = TokenKey::new(config.token_key.clone(), &config.state.folder);
     key.read_or_make().map_err(CommandError::Failed)?;
     let client = oauth_client(oauth)?;
+    client.check_secrets().map_err(CommandError::Failed)?;
     let device = match options.device || oauth.grant == Grant::Device || options.no_browser {
         true => device(options, &client, notes).await?,
         false => None,
