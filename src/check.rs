@@ -4,6 +4,7 @@
 
 mod advice;
 mod token;
+pub mod trial;
 
 use std::collections::HashMap;
 use std::io::{self, Write};

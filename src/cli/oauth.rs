@@ -38,6 +38,9 @@ pub struct Login {
     /// There is no browser on this machine: by such a code where the server has them, else by pasting
     #[arg(long)]
     pub no_browser: bool,
+    /// Keep the tokens without a log-in at the upstream, for a machine that cannot reach it
+    #[arg(long)]
+    pub no_try: bool,
 }
 
 /// `oauth status`.
@@ -69,11 +72,11 @@ mod tests {
     #[test]
     fn a_log_in_is_for_an_account() {
         let OAuthCommand::Login(login) =
-            parse("popbridge oauth login sales --no-browser --config f").unwrap()
+            parse("popbridge oauth login sales --no-browser --no-try --config f").unwrap()
         else {
             panic!("not a login");
         };
-        assert!(login.account == "sales" && login.no_browser && !login.device);
+        assert!(login.account == "sales" && login.no_browser && login.no_try && !login.device);
         assert!(parse("popbridge oauth login").is_err());
         let OAuthCommand::Status(status) = parse("popbridge oauth status --json").unwrap() else {
             panic!("not a status");

@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::support::bridge::run;
 use crate::support::browser::{LoginCommand, consent, get};
 use crate::support::oauth_server::{CLIENT_SECRET, Failure, OAuthServer};
-use crate::support::office::Plan;
+use crate::support::office::{LOGIN, Plan};
 use crate::support::process::eventually;
 use crate::support::token_office::TokenOffice;
 use crate::support::tree::{Account, Tree};
@@ -31,7 +31,7 @@ impl Place {
     fn with(server: OAuthServer, table: &str) -> Self {
         let tree = Tree::new("oauth-login", &Account::for_servers());
         let text = format!(
-            "state = \"state\"\n[upstream.office]\nurl = \"imaps://imap.example.com\"\n{table}\n\
+            "state = \"state\"\n[upstream.office]\nurl = \"imap://127.0.0.1:1\"\n{table}\n\
              [account.sales]\nlogin = \"{USER}\"\noauth = \"idp\"\n[account.info]\nlogin = \"info@example.com\"\npassword_env = \"P\"\n"
         );
         let config = tree.write("popbridge.toml", &text);
@@ -99,6 +99,8 @@ fn a_browser_on_this_machine_comes_back_with_a_code() {
     let (status, page) = get(&back);
     assert_eq!(status, 200);
     assert!(page.contains("popbridge is logged in"), "{page}");
+    // Nobody listens at the upstream: a reason to say so, and none to lose what the person has given.
+    login.line("The tokens were not tried at the upstream: ");
     place.ends_well(login);
     let asked = place.server.asked();
     let authorized = asked.iter().find(|asked| asked.path == "/authorize");
@@ -305,6 +307,37 @@ fn the_status_is_a_table_for_people_and_json_for_programs() {
     assert!(lines.next().unwrap().contains("missing"), "{text}");
     assert!(!text.contains("info@example.com"), "{text}");
     assert!(!place.tree.join("state").join("token.key").exists());
+}
+
+#[test]
+fn tokens_of_somebody_else_do_not_replace_those_that_work() {
+    let it = TokenOffice::with("xoauth2", Plan::default());
+    it.log_in();
+    it.office.deliver(1..=2);
+    it.office.add("desk", &[]);
+    let status = || it.office.ok(&["oauth", "status", "info", "--json"]);
+    let before = status();
+    let (code, output, errors) = it.log_in_as("ann@example.com", &[]);
+    assert_eq!(code, Some(1), "{output}{errors}");
+    for words in ["Nothing has changed", "somebody other than", "--no-try"] {
+        assert!(errors.contains(words), "{errors}");
+    }
+    assert!(!errors.contains("Done"), "{errors}");
+    assert_eq!(it.leaks(&[output, errors]), None);
+    assert_eq!(status(), before);
+    assert!(it.works("desk"));
+    // Who wants it has it.
+    let (code, output, errors) = it.log_in_as("ann@example.com", &["--no-try"]);
+    assert_eq!(code, Some(0), "{output}{errors}");
+    assert!(errors.contains("were not tried"), "{errors}");
+    assert_eq!(it.office.run(&["check", "--connect"]).0, Some(1));
+    // The right person mends it, and is told nothing of what was not tried.
+    let (code, _, errors) = it.log_in_as(LOGIN, &[]);
+    assert_eq!(code, Some(0), "{errors}");
+    assert!(
+        errors.contains("Done") && !errors.contains("not tried"),
+        "{errors}"
+    );
 }
 
 #[test]

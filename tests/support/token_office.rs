@@ -42,6 +42,12 @@ impl TokenOffice {
 
     /// A person logs in for the account, with the bridge's command line and a browser elsewhere.
     pub fn log_in(&self) {
+        let (code, output, errors) = self.log_in_as(LOGIN, &[]);
+        assert_eq!(code, Some(0), "{output}{errors}");
+    }
+
+    /// The same with whoever is logged in in that browser, and more arguments: the exit code and what was said.
+    pub fn log_in_as(&self, user: &str, arguments: &[&str]) -> (Option<i32>, String, String) {
         let server = &self.server;
         let codes = || {
             let asked = server.asked().into_iter();
@@ -51,11 +57,13 @@ impl TokenOffice {
         std::thread::scope(|scope| {
             let browser = scope.spawn(move || {
                 eventually("a device code is asked for", || codes() > before);
-                server.decide(Ok(LOGIN));
+                server.decide(Ok(user));
             });
-            self.office.ok(&["oauth", "login", "info"]);
+            let arguments = [&["oauth", "login", "info"], arguments].concat();
+            let said = self.office.run(&arguments);
             browser.join().expect("a decision");
-        });
+            said
+        })
     }
 
     /// All access tokens end, so many lifetimes after the start: for the bridge's clock, and for the upstream.

@@ -12,6 +12,7 @@ use super::super::{CommandError, open};
 use super::owner;
 use crate::auth::TokenKey;
 use crate::bridge::tokens::Owner;
+use crate::check::trial::{Trial, Tried};
 use crate::cli::oauth::Login as Options;
 use crate::config::{Config, Grant};
 use crate::oauth::{
@@ -25,10 +26,13 @@ const PATIENCE: Duration = Duration::from_secs(15 * 60);
 /// Longer than any address that comes back.
 const MAX_LINE: u64 = 16 * 1024;
 
-/// Logs in and keeps what was granted.
+/// Why nothing was tried.
+const UNTRIED: &str = "whether they open the mailbox is seen at the first session";
+
+/// Logs in, tries what was granted at the upstream and keeps it.
 ///
 /// # Errors
-/// The configuration's, the authorization server's, the store's; nothing has changed then.
+/// The configuration's, the authorization server's, the store's; the upstream's refusal. Nothing has changed then.
 pub(super) async fn run(
     options: &Options,
     config: &Config,
@@ -50,6 +54,10 @@ pub(super) async fn run(
     key.read_or_make().map_err(CommandError::Failed)?;
     let client = oauth_client(oauth)?;
     client.check_secrets().map_err(CommandError::Failed)?;
+    let trial = match options.no_try {
+        true => None,
+        false => Trial::prepare(config, &owner.account)?,
+    };
     let device = match options.device || oauth.grant == Grant::Device || options.no_browser {
         true => device(options, &client, notes).await?,
         false => None,
@@ -65,14 +73,35 @@ pub(super) async fn run(
             owner.provider
         )));
     }
+    let tried = match &trial {
+        Some(trial) => trial.run(&granted.access).await,
+        None => Tried::Not(format!("--no-try: {UNTRIED}")),
+    };
+    if let Tried::Refused(why) = tried {
+        store.close().await;
+        return Err(refused(&owner, &why));
+    }
     keeper(config, store.clone()).keep(&owner, &granted).await?;
     store.close().await;
+    if let Tried::Not(why) = tried {
+        writeln!(notes, "The tokens were not tried at the upstream: {why}")?;
+    }
     writeln!(
         notes,
         "Done: [account.{}] is opened with tokens of [oauth.{}] from now on. `popbridge check --connect` tries it.",
         owner.account, owner.provider
     )?;
     Ok(())
+}
+
+/// The upstream does not let in with what was granted. What was kept before may still be good.
+fn refused(owner: &Owner, why: &str) -> CommandError {
+    CommandError::Failed(format!(
+        "the upstream does not open the mailbox of [account.{}] with what was granted: {why}. Nothing has changed: tokens that were there \
+         before are kept. Most likely somebody other than {} was logged in in the browser (a private window asks who it is); or IMAP is \
+         off for the mailbox, or the scope of [oauth.{}] does not allow it. --no-try keeps new tokens all the same",
+        owner.account, owner.user, owner.provider
+    ))
 }
 
 /// A device code, where there is one; `None` where that is only one of the ways.
@@ -162,7 +191,9 @@ async fn by_code(
     };
     if let Some(visit) = visit {
         let words = match granted.is_ok() {
-            true => "popbridge is logged in. This window can be closed.",
+            true => {
+                "popbridge is logged in; whether that opens the mailbox is said where it was started. This window can be closed."
+            }
             false => "The log-in did not work; popbridge says why where it was started.",
         };
         visit.answer(granted.is_ok(), words).await;
