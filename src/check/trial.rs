@@ -76,3 +76,34 @@ fn is_refusal(error: &Error) -> bool {
     );
     is_said && matches!(error.nature(), Nature::Credentials | Nature::Permanent)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+    use crate::imap::Reply;
+
+    fn refused(words: &str) -> Error {
+        Error::Refused {
+            command: "EXAMINE",
+            reply: Reply::parse(words.as_bytes()).unwrap(),
+        }
+    }
+
+    #[test]
+    fn only_what_an_upstream_says_and_would_say_again_is_a_refusal() {
+        assert!(is_refusal(&Error::refused_lately()));
+        let exchanges = refused("BAD User is authenticated but not connected.");
+        assert!(is_refusal(&exchanges));
+        for error in [
+            refused("NO Request is throttled. Suggested Backoff Time: 299961 milliseconds"),
+            Error::Unreachable("refused".to_owned()),
+            Error::Timeout("AUTHENTICATE"),
+            Error::Lost(Arc::new(io::Error::other("gone"))),
+            Error::Insecure("no token is taken"),
+        ] {
+            assert!(!is_refusal(&error), "{error}");
+        }
+    }
+}
