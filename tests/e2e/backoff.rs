@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 use crate::hostile_login::answered;
 use crate::many::{bridged, in_a_hurry, quit};
 use crate::support::bridge::{Bridge, Options, field};
+use crate::support::fake_folders::Folders;
 use crate::support::fake_mailbox::Mailbox;
 use crate::support::imap_peer::{Flow, PASSWORD, Peer, RunningPeer, USER};
 use crate::support::mail::{on_the_wire, ordinary};
@@ -17,8 +18,11 @@ use crate::support::process::eventually;
 
 /// A mailbox of three messages whose upstream answers by this line, as long as it is told to.
 fn moody(line: &'static str) -> (Peer, Arc<AtomicBool>) {
+    made_moody(Peer::with_mail(3), line)
+}
+
+fn made_moody(mut peer: Peer, line: &'static str) -> (Peer, Arc<AtomicBool>) {
     let moody = Arc::new(AtomicBool::new(false));
-    let mut peer = Peer::with_mail(3);
     for words in ["NOOP", "EXAMINE", "UID FETCH", "SELECT"] {
         let moody = Arc::clone(&moody);
         peer = peer.on(words, move |conn, cmd| {
@@ -361,4 +365,45 @@ fn who_wants_a_connection_that_there_is_no_room_for_waits_for_one_that_is_in_use
     desk2.expect_ok();
     assert_eq!(desk2.body(), on_the_wire(&ordinary(2).raw));
     assert_eq!(peer.connections(), 2);
+}
+
+#[test]
+fn what_arrived_meanwhile_is_held_when_it_is_over() {
+    let folders = Folders::new(&[("INBOX", "")]);
+    folders.of("INBOX").add(&ordinary(1).raw);
+    let (arrives, arrived) = channel::<()>();
+    let arrived = Mutex::new(Some(arrived));
+    let capability = "IMAP4rev1 AUTH=PLAIN SASL-IR UIDPLUS IDLE";
+    let peer = folders.peer().capability(capability);
+    let peer = peer.on("IDLE", move |conn, cmd| {
+        conn.line("+ idling");
+        if let Some(arrived) = arrived.lock().unwrap().take()
+            && arrived.recv().is_ok()
+        {
+            conn.line("* 2 EXISTS");
+        }
+        if conn.read_line().is_none() {
+            return Flow::End;
+        }
+        conn.ok(cmd);
+        Flow::Done
+    });
+    let (peer, moody) = made_moody(peer, FOR_2_SECONDS);
+    let peer = peer.start();
+    let office = PeerOffice::start(&peer, "hold = \"popbridge\"");
+    peer.wait_for("IDLE", 1);
+    eventually("the first one is held", || {
+        folders.of("popbridge").uids().len() == 1
+    });
+
+    moody.store(true, Ordering::SeqCst);
+    folders.of("INBOX").add(&ordinary(2).raw);
+    arrives.send(()).unwrap();
+    office
+        .bridge
+        .wait_for_log("enough", |line| field(line, "message") == BEGINS);
+    moody.store(false, Ordering::SeqCst);
+    eventually("the second one is held", || {
+        folders.of("popbridge").uids().len() == 2
+    });
 }
