@@ -182,11 +182,10 @@ impl Pool {
             }
             Err(trouble) => trouble,
         };
-        if !trouble.is_pressure() {
+        if !trouble.is_pressure() || backoff.may_ask(&account.login).is_err() {
             return Err(trouble);
         }
         // No further one is to be had: one of those that there are is waited for.
-        backoff.may_ask(&account.login)?;
         let Ok(lease) = Box::pin(shelf.reuse_later(wanted, permits)).await else {
             return Err(trouble);
         };
@@ -298,11 +297,7 @@ impl Pool {
     }
 
     /// Of the connections to this upstream that nobody uses, and on whose mailbox there is no session, the half that was used least lately.
-    #[expect(
-        clippy::vec_box,
-        reason = "they are in their boxes for as long as they live"
-    )]
-    fn yielded_at(&self, upstream: &str) -> Vec<Box<Connection>> {
+    fn yielded_at(&self, upstream: &str) -> impl Iterator<Item = Box<Connection>> + use<> {
         let shelves = self.shelves();
         let here = shelves.iter().filter(|((name, _), _)| name == upstream);
         let mut idle: Vec<(Instant, &Arc<Shelf>)> = here
@@ -311,9 +306,10 @@ impl Pool {
         idle.sort_unstable_by_key(|(since, _)| *since);
         idle.truncate(idle.len().div_ceil(2));
         let least_lately = idle.into_iter();
-        least_lately
+        let let_go: Vec<_> = least_lately
             .filter_map(|(_, shelf)| shelf.let_go())
-            .collect()
+            .collect();
+        let_go.into_iter()
     }
 
     fn shelf(&self, entrance: Entrance<'_>) -> Arc<Shelf> {

@@ -115,8 +115,8 @@ async fn waits(pool: &Pool, account: &Account) -> (u64, Lease) {
 async fn after_ok_throttled_the_next_use_of_a_connection_waits() {
     for (words, expected) in [
         ("OK done", [0, 0, 0]),
-        ("OK [THROTTLED] done", [1, 2, 4]),
-        ("OK Success [THROTTLED]", [1, 2, 4]),
+        ("OK [THROTTLED] done", [1, 2, 3]),
+        ("OK Success [THROTTLED]", [1, 2, 3]),
     ] {
         let upstream = upstream(words).await;
         let (_place, pool, account) = scene(&upstream).await;

@@ -300,9 +300,8 @@ async fn who_waits_for_a_connection_is_known_to_who_has_one() {
     let others = Waits { mailbox: 2, ..NONE };
     for holder in ["two", "three"] {
         let waits = if holder == "two" { others } else { NONE };
-        let one_more = connecting(1);
-        let claimed = both.two.claim(holder, &one_more, one, waits);
-        assert_eq!(claimed.await.unwrap(), Claimed::FullMailbox);
+        let claimed = both.two.claim(holder, &connecting(1), one, waits).await;
+        assert_eq!(claimed.unwrap(), Claimed::FullMailbox);
     }
     assert_eq!(both.one.wanted("one").await.unwrap(), wanted(4));
     // One of the three has got what it has waited for.
@@ -312,9 +311,11 @@ async fn who_waits_for_a_connection_is_known_to_who_has_one() {
         again: true,
         ..others
     };
-    let one_more = connecting(1);
-    let claimed = both.two.claim("two", &one_more, Caps::default(), again);
-    assert_eq!(claimed.await.unwrap(), Claimed::Yes);
+    let claimed = both
+        .two
+        .claim("two", &connecting(1), Caps::default(), again)
+        .await;
+    assert_eq!(claimed.unwrap(), Claimed::Yes);
     assert_eq!(both.one.wanted("one").await.unwrap(), wanted(3));
     both.later(16);
     assert_eq!(both.one.wanted("one").await.unwrap(), []);
