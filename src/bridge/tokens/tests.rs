@@ -349,6 +349,15 @@ async fn without_a_log_in_nobody_is_asked() {
     let standings = one.tokens.keeper.standings(&[other]).await.unwrap();
     assert_eq!(standings[0].trouble, Some(trouble));
     assert_eq!(scene.server.asked(), 0);
+    // They are, however that name is written.
+    let info = Owner {
+        user: "Info@Example.COM".to_owned(),
+        ..owner()
+    };
+    let infos = scene.instance_for(info.clone(), "three", one.store.clone());
+    assert_eq!(infos.access().await.unwrap(), "access-0");
+    let standings = one.tokens.keeper.standings(&[info]).await.unwrap();
+    assert_eq!(standings[0].trouble, None);
 }
 
 #[tokio::test]
@@ -359,15 +368,6 @@ async fn a_bridge_with_credentials_of_its_own_needs_nobody() {
     let again = scene.instance_for(owner(), "again", one.store.clone());
     assert_eq!(again.access().await.unwrap(), "access-1");
     assert!(one.opened().await.refresh.is_none());
-    // They are, however that name is written.
-    let info = Owner {
-        user: "Info@Example.COM".to_owned(),
-        ..owner()
-    };
-    let infos = scene.instance_for(info.clone(), "three", one.store.clone());
-    assert_eq!(infos.access().await.unwrap(), "access-0");
-    let standings = one.tokens.keeper.standings(&[info]).await.unwrap();
-    assert_eq!(standings[0].trouble, None);
     // Nor is anything lost with the key.
     std::fs::write(scene.key.path(), "cd".repeat(32)).unwrap();
     let again = scene.instance_for(owner(), "again", one.store.clone());
