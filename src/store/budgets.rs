@@ -16,6 +16,9 @@ use super::{Store, StoreError, lasting};
 
 /// For how many seconds an instance is alive that says nothing more.
 const ALIVE_FOR: i64 = 60;
+/// In milliseconds. Nobody takes a place that is so far beyond everybody's patience: the row was written by another clock, before a fail-over
+/// or a correction.
+const NOBODYS_PLACE: i64 = 60_000;
 /// Whether a connection `c` is one of an instance that is alive. `$2` is the one that asks.
 pub(super) const ALIVE: &str = "(c.holder = $2 OR EXISTS \
      (SELECT 1 FROM instance i WHERE i.holder = c.holder AND i.expires_at > {now}))";
@@ -368,12 +371,15 @@ async fn log_in_turn(
     lazily(conn).await?;
     let row = sqlx::query(timed(
         "INSERT INTO login_pace (host, next_at) VALUES ($1, {millis} + $2) \
-         ON CONFLICT (host) DO UPDATE SET next_at = GREATEST(login_pace.next_at, {millis}) + $2 \
-         WHERE login_pace.next_at <= {millis} + $3 RETURNING next_at - $2 - {millis}",
+         ON CONFLICT (host) DO UPDATE SET next_at = $2 + CASE WHEN login_pace.next_at > {millis} + $4 THEN {millis} \
+         ELSE GREATEST(login_pace.next_at, {millis}) END \
+         WHERE login_pace.next_at <= {millis} + $3 OR login_pace.next_at > {millis} + $4 \
+         RETURNING next_at - $2 - {millis}",
     ))
     .bind(host.to_owned())
     .bind(interval)
     .bind(patience)
+    .bind(patience.saturating_add(NOBODYS_PLACE))
     .fetch_optional(&mut *conn)
     .await?;
     row.map(|row| row.int(0)).transpose()
