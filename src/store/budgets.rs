@@ -106,7 +106,8 @@ impl Store {
         .await
     }
 
-    /// The instance is alive and has these connections, beside some whose numbers are above `newest`. What is not as it says is corrected.
+    /// The instance is alive and has these connections; of those that were `asked` for it does not know yet. Others have numbers above
+    /// `newest`. What is not as it says is corrected.
     ///
     /// # Errors
     /// See [`StoreError`].
@@ -114,14 +115,15 @@ impl Store {
         &self,
         holder: &str,
         live: &[Connecting],
+        asked: &[i64],
         newest: i64,
     ) -> Result<(), StoreError> {
         if !self.is_shared() {
             return Ok(());
         }
-        let work = (holder.to_owned(), live.to_vec(), newest);
-        self.write_to(Vec::new(), work, |(holder, live, newest), conn| {
-            Box::pin(alive(holder, live, *newest, conn))
+        let work = (holder.to_owned(), live.to_vec(), asked.to_vec(), newest);
+        self.write_to(Vec::new(), work, |(holder, live, asked, newest), conn| {
+            Box::pin(alive(holder, live, asked, *newest, conn))
         })
         .await
     }
@@ -280,6 +282,7 @@ async fn enrol(holder: &str, conn: &mut Conn) -> Result<(), Failure> {
 async fn alive(
     holder: &str,
     live: &[Connecting],
+    asked: &[i64],
     newest: i64,
     conn: &mut Conn,
 ) -> Result<(), Failure> {
@@ -300,7 +303,7 @@ async fn alive(
         .int(0)?;
     if counted != i64::try_from(live.len()).unwrap_or(i64::MAX) {
         // It was thought dead, or one of both does not know what came of a write.
-        correct(holder, live, newest, conn).await?;
+        correct(holder, live, asked, newest, conn).await?;
     }
     let dead = sqlx::query(timed("DELETE FROM instance WHERE expires_at <= {now}"))
         .execute(&mut *conn)
@@ -324,6 +327,7 @@ async fn alive(
 async fn correct(
     holder: &str,
     live: &[Connecting],
+    asked: &[i64],
     newest: i64,
     conn: &mut Conn,
 ) -> Result<(), Failure> {
@@ -335,7 +339,9 @@ async fn correct(
         .await?;
     let counted = rows.iter().map(|row| row.int(0));
     let counted = counted.collect::<Result<HashSet<i64>, Failure>>()?;
-    let here: HashSet<i64> = live.iter().map(|one| one.number).collect();
+    let here = live.iter().map(|one| one.number);
+    // Whether these are counted is for those to say who ask for them now: one that is refused would be counted for no one.
+    let here: HashSet<i64> = here.chain(asked.iter().copied()).collect();
     let over: Vec<i64> = counted.difference(&here).copied().collect();
     for chunk in over.chunks(CHUNK) {
         let numbers = list(chunk.iter().copied());

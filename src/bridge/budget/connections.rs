@@ -4,7 +4,7 @@
 //! store soon after it is gone. On SQLite this process is alone: only what a host has is counted, and in memory.
 //! Must not know: what connections are used for.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -30,8 +30,10 @@ pub(in super::super) struct Connections {
 struct Open {
     /// The number that was given last.
     newest: i64,
-    /// Where the store counts them: those that are, or are about to be.
+    /// Where the store counts them: those that it has counted.
     live: HashMap<i64, Connecting>,
+    /// Likewise: those that it is being asked for.
+    asked: HashSet<i64>,
     /// Those that are no more, which the store has not heard of.
     over: Vec<i64>,
     /// Where the store counts them: how many wait for one, by the name of the mailbox or host.
@@ -95,15 +97,18 @@ impl Connections {
         // Should this fail or be dropped, the store is told that there is no such connection.
         let claimed = self.store.claim(&self.holder, &connecting, caps, waits);
         match claimed.await? {
-            Claimed::Yes => Ok(Ok(pass)),
-            Claimed::Beyond => {
-                pass.is_beyond = true;
+            claimed @ (Claimed::Yes | Claimed::Beyond) => {
+                pass.is_beyond = claimed == Claimed::Beyond;
+                let mut open = self.open();
+                open.asked.remove(&connecting.number);
+                open.live.insert(connecting.number, connecting);
+                drop(open);
                 Ok(Ok(pass))
             }
             full => {
                 // It knows.
                 pass.counted = Counted::Nowhere;
-                self.open().live.remove(&connecting.number);
+                self.open().asked.remove(&connecting.number);
                 waiter.waits_at(match full {
                     Claimed::FullMailbox => mailbox,
                     _ => host,
@@ -121,20 +126,20 @@ impl Connections {
         }
     }
 
+    /// No host, no connection.
     fn claim_here(self: &Arc<Self>, host: &str, most: Option<usize>) -> Result<Pass, Claimed> {
-        let counted = match most {
-            None => Counted::Nowhere,
-            Some(most) => {
-                let mut open = self.open();
-                let used = open.hosts.entry(host.to_owned()).or_default();
-                if *used >= most {
-                    return Err(Claimed::FullHost);
-                }
-                *used += 1;
-                Counted::Here(host.to_owned())
-            }
-        };
-        Ok(self.pass(counted))
+        if host.is_empty() {
+            return Ok(self.pass(Counted::Nowhere));
+        }
+        // Also one that may be one too many: it is in the way of the next.
+        let mut open = self.open();
+        let used = open.hosts.entry(host.to_owned()).or_default();
+        if most.is_some_and(|most| *used >= most) {
+            return Err(Claimed::FullHost);
+        }
+        *used += 1;
+        drop(open);
+        Ok(self.pass(Counted::Here(host.to_owned())))
     }
 
     fn number(self: &Arc<Self>, mailbox: &str, host: &str) -> (Connecting, Pass) {
@@ -145,7 +150,7 @@ impl Connections {
             mailbox: mailbox.to_owned(),
             host: host.to_owned(),
         };
-        open.live.insert(connecting.number, connecting.clone());
+        open.asked.insert(connecting.number);
         drop(open);
         let pass = self.pass(Counted::There(connecting.number));
         (connecting, pass)
@@ -198,12 +203,14 @@ impl Connections {
         if !self.store.is_shared() {
             return;
         }
-        let (live, newest) = {
+        let (live, asked, newest) = {
             let open = self.open();
             let live: Vec<Connecting> = open.live.values().cloned().collect();
-            (live, open.newest)
+            let asked: Vec<i64> = open.asked.iter().copied().collect();
+            (live, asked, open.newest)
         };
-        if let Err(error) = self.store.alive(&self.holder, &live, newest).await {
+        let said = self.store.alive(&self.holder, &live, &asked, newest);
+        if let Err(error) = said.await {
             warn!(%error, "other instances are not told that this one is alive");
         }
     }
@@ -285,6 +292,7 @@ impl Drop for Pass {
         match std::mem::replace(&mut self.counted, Counted::Nowhere) {
             Counted::There(number) => {
                 open.live.remove(&number);
+                open.asked.remove(&number);
                 open.over.push(number);
                 // Of many that end together one sees to it; what cannot be told now is told later.
                 if open.over.len() == 1
@@ -305,3 +313,6 @@ impl Drop for Pass {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

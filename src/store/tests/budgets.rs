@@ -88,7 +88,7 @@ async fn on_sqlite_connections_and_log_ins_are_the_bridges_own_business() {
         .await
         .unwrap();
     assert_eq!(claimed, Claimed::Yes);
-    store.alive("one", &[], 1).await.unwrap();
+    store.alive("one", &[], &[], 1).await.unwrap();
     assert_eq!(store.wanted("two").await.unwrap(), []);
     assert_eq!(turn(&store, 0).await, None);
     store.leave("one").await.unwrap();
@@ -252,11 +252,14 @@ async fn a_bridge_that_was_killed_gives_its_connections_back() {
     assert_eq!(both.claim("two", 1, TWO).await, Claimed::FullMailbox);
     both.later(11);
     assert_eq!(both.claim("two", 1, TWO).await, Claimed::Yes);
-    both.two.alive("two", &[connecting(1)], 1).await.unwrap();
+    both.two
+        .alive("two", &[connecting(1)], &[], 1)
+        .await
+        .unwrap();
     assert_eq!(both.sql("SELECT holder, number FROM connection"), "two|1");
     // It was not dead after all, only slow: what it has counts again, beyond the number.
     let its = [connecting(1), connecting(2)];
-    both.one.alive("one", &its, 2).await.unwrap();
+    both.one.alive("one", &its, &[], 2).await.unwrap();
     assert_eq!(both.sql("SELECT COUNT(*) FROM connection"), "3");
 }
 
@@ -268,19 +271,33 @@ async fn a_bridge_that_says_that_it_is_alive_keeps_its_connections() {
     for _ in 0..5 {
         both.later(50);
         both.one
-            .alive("one", &[connecting(1), connecting(2)], 2)
+            .alive("one", &[connecting(1), connecting(2)], &[], 2)
             .await
             .unwrap();
-        both.two.alive("two", &[], 0).await.unwrap();
+        both.two.alive("two", &[], &[], 0).await.unwrap();
     }
     assert_eq!(both.claim("two", 1, TWO).await, Claimed::FullMailbox);
     // One of them has ended, and that was not written; another is about to be counted.
     assert_eq!(both.claim("one", 4, Caps::default()).await, Claimed::Yes);
-    both.one.alive("one", &[connecting(2)], 3).await.unwrap();
+    both.one
+        .alive("one", &[connecting(2)], &[], 3)
+        .await
+        .unwrap();
     assert_eq!(
         both.sql("SELECT number FROM connection ORDER BY number"),
         "2\n4"
     );
+}
+
+#[tokio::test]
+async fn a_connection_that_is_asked_for_is_counted_by_who_asks_only() {
+    let both = Both::new().await;
+    // Whoever asks for 1 has not been heard yet; the answer to 2 is on its way.
+    assert_eq!(both.claim("one", 2, TWO).await, Claimed::Yes);
+    both.one.alive("one", &[], &[1, 2], 2).await.unwrap();
+    assert_eq!(both.sql("SELECT number FROM connection"), "2");
+    assert_eq!(both.claim("one", 1, TWO).await, Claimed::Yes);
+    assert_eq!(both.claim("two", 1, TWO).await, Claimed::FullMailbox);
 }
 
 #[tokio::test]
