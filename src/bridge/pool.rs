@@ -20,6 +20,7 @@ use super::Upstream;
 use super::account::{Account, Password};
 use super::budget::Budgets;
 use super::trouble::Trouble;
+use crate::auth::name::normalized;
 use crate::auth::{Kind, Sealed, Verifier};
 use crate::imap::{Connection, Error, Proof};
 use entry::Beside;
@@ -61,7 +62,7 @@ pub(super) struct Pool {
     idle: Duration,
 }
 
-/// The upstream's name in the configuration, and the log-in there.
+/// The upstream's name in the configuration, and the normalized log-in there.
 type Name = (String, String);
 
 /// The right to use one of a mailbox's connections.
@@ -313,7 +314,8 @@ impl Pool {
     }
 
     fn shelf(&self, entrance: Entrance<'_>) -> Arc<Shelf> {
-        let name = (entrance.upstream.name.clone(), entrance.login.to_owned());
+        // However it is written: one mailbox has so many connections.
+        let name = (entrance.upstream.name.clone(), normalized(entrance.login));
         let mut shelves = self.shelves();
         let shelf = shelves.entry(name).or_insert_with(|| {
             let shelf = Shelf::new(entrance.upstream.connections);

@@ -11,6 +11,7 @@ use tracing::Instrument as _;
 
 use super::shelf::Shelf;
 use super::{Entrance, Lease, Permits, Pool, Purpose, Turn};
+use crate::auth::name::normalized;
 use crate::bridge::Upstream;
 use crate::bridge::account::{Account, access, open};
 use crate::bridge::budget::{Allowance, Metered, Pass, Place, Short};
@@ -133,7 +134,7 @@ impl Pool {
                 Err(full) => full,
             };
             if is_gone {
-                leaving = self.make_way(full, shelf, &upstream.name);
+                leaving = self.make_way(full, place);
             }
             match beside {
                 // Those that nobody uses make room first.
@@ -183,11 +184,11 @@ impl Pool {
     }
 
     /// Lets go of a connection that nobody uses, for another one in its place. What it gives has ended when it does not count any more.
-    fn make_way(&self, full: Claimed, shelf: &Shelf, upstream: &str) -> Option<JoinHandle<()>> {
+    fn make_way(&self, full: Claimed, place: &Place) -> Option<JoinHandle<()>> {
         let idle = match full {
             Claimed::Yes | Claimed::Beyond => None,
-            Claimed::FullMailbox => shelf.let_go(),
-            Claimed::FullHost => self.let_go_at(upstream),
+            Claimed::FullMailbox => self.let_go_to(&place.mailbox),
+            Claimed::FullHost => self.let_go_to(&place.host),
         }?;
         let connections = Arc::clone(&self.budgets.connections);
         let leaving = async move {
@@ -195,15 +196,6 @@ impl Pool {
             connections.tell().await;
         };
         Some(tokio::spawn(leaving.in_current_span()))
-    }
-
-    /// The connection to this upstream that nobody has used for longest.
-    fn let_go_at(&self, upstream: &str) -> Option<Box<Connection>> {
-        let shelves = self.shelves();
-        let here = shelves.iter().filter(|((name, _), _)| name == upstream);
-        let oldest = here.filter_map(|(_, shelf)| Some((shelf.idle_since()?, shelf)));
-        let (_, shelf) = oldest.min_by_key(|(since, _)| *since)?;
-        shelf.let_go()
     }
 
     /// Other instances wait for connections: those that nobody uses end.
@@ -335,7 +327,7 @@ impl Pool {
 
     /// Sets the gauges of a configured account.
     pub(in super::super) fn gauge(&self, account: &str, upstream: &Upstream, login: &str) {
-        let name = (upstream.name.clone(), login.to_owned());
+        let name = (upstream.name.clone(), normalized(login));
         let connections = self.shelves().get(&name).map_or(0, |shelf| shelf.len());
         self.budgets.gauge(account, upstream, login, connections);
     }

@@ -165,12 +165,13 @@ impl Shelf {
         connection: Box<Connection>,
         credential: Credential,
     ) -> Option<Box<Connection>> {
-        let over = self.make_room();
         let now = Instant::now();
         let mut stock = self.stock();
-        if stock.idle.len() + stock.used.len() >= self.most {
+        let is_full = stock.idle.len() + stock.used.len() >= self.most;
+        if is_full && stock.idle.is_empty() {
             return Some(connection);
         }
+        let over = is_full.then(|| stock.idle.remove(0).connection);
         stock.idle.push(Idle {
             connection,
             credential,
