@@ -3,6 +3,8 @@
 //!
 //! Pure. Must not know: connections.
 
+use std::time::Duration;
+
 use crate::config::{PROFILES, Passwords, Profile, Provider, Upstream};
 use crate::imap::Capabilities;
 use crate::imap::recognize::{Kind, Signs, password_mechanism, recognize, token_mechanism};
@@ -170,16 +172,23 @@ fn differences(upstream: &Upstream, known: &Profile) -> Vec<String> {
         let is = upstream.connections.to_string();
         differs("connections", is, known.connections.to_string(), "");
     }
+    if let Some(most) = known.bytes_per_day
+        && upstream
+            .bytes_per_day
+            .is_none_or(|configured| configured > most)
+    {
+        let bytes = |bytes: u64| format!("\"{bytes}B\"");
+        let is = bytes(upstream.bytes_per_day.unwrap_or(0));
+        differs("bytes_per_day", is, bytes(most), "");
+    }
     if let Some(life) = known.session_life
         && upstream
             .session_life
             .is_none_or(|configured| configured > life)
     {
-        let hours = |life: std::time::Duration| format!("\"{}h\"", life.as_secs() / 3600);
-        let is = upstream
-            .session_life
-            .map_or_else(|| "\"0s\"".to_owned(), hours);
-        differs("session_life", is, hours(life), "");
+        let quoted = |life| format!("\"{}\"", written(life));
+        let is = upstream.session_life.unwrap_or_default();
+        differs("session_life", quoted(is), quoted(life), "");
     }
     let flags = [
         ("send_id", upstream.send_id, known.send_id),
@@ -194,6 +203,15 @@ fn differences(upstream: &Upstream, known: &Profile) -> Vec<String> {
         differs(key, is.to_string(), should.to_string(), "");
     }
     found
+}
+
+/// A duration as the configuration writes it, in its largest unit that is exact.
+fn written(duration: Duration) -> String {
+    match duration.as_secs() {
+        s if s > 0 && s % 3600 == 0 => format!("{}h", s / 3600),
+        s if s > 0 && s % 60 == 0 => format!("{}m", s / 60),
+        s => format!("{s}s"),
+    }
 }
 
 fn disposal(dispose: Dispose) -> String {
@@ -262,7 +280,7 @@ pub(super) fn values(upstream: &Upstream) -> Option<String> {
         .filter(|profile| profile.provider != Provider::Generic)?;
     let life = upstream.session_life;
     let life = life.map_or_else(String::new, |life| {
-        format!(", connections of up to {} h", life.as_secs() / 3600)
+        format!(", connections of up to {}", written(life))
     });
     Some(format!(
         "{}: {}, at {}: unique ids {}, dispose {}, {} connections{life}",

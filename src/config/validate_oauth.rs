@@ -20,7 +20,7 @@ use super::{Grant, OAuth, Preset};
 use crate::oauth::Address;
 use crate::secret::SecretFile;
 
-/// Longer than any of them takes on a good day, and nobody waits for it: tokens are renewed before they are needed.
+/// Longer than any of them takes on a good day. Sessions wait for it only where a token has ended already; others are renewed before.
 const TIMEOUT: Duration = Duration::from_secs(20);
 /// Other instances wait for one that asks for a token, but not for a minute.
 const TIMEOUTS: RangeInclusive<Duration> = SECOND..=Duration::from_secs(40);

@@ -16,8 +16,9 @@ fn checked(
     let config = format!("[upstream.x]\nurl = \"{}\"\n{keys}\n", peer.plain_url());
     let file = tree.write("popbridge.toml", &config);
     let start = ["check", "--connect", "--config", file.to_str().unwrap()];
-    let (_, output, errors) = run(&[&start, arguments].concat(), environment);
+    let (code, output, errors) = run(&[&start, arguments].concat(), environment);
     eprintln!("{output}{errors}"); // shown where the test fails
+    assert_eq!(code, Some(0));
     output
 }
 
@@ -43,6 +44,7 @@ fn gmail_without_its_profile_is_told_what_is_missing() {
             "  provider:      this is Gmail; provider = \"gmail\" is missing\n",
             "  differs:       dispose = \"expunge\" here, and \"trash\" for Gmail, where expunging may only archive\n",
             "  differs:       uidl = \"{uidvalidity}-{uid}\" here, and \"gmail\" for Gmail; what is listed already keeps its id\n",
+            "  differs:       bytes_per_day = \"0B\" here, and \"2500000000B\" for Gmail\n",
             "  differs:       session_life = \"0s\" here, and \"23h\" for Gmail\n",
             "  log-in:        passwords by AUTHENTICATE PLAIN; tokens by AUTHENTICATE OAUTHBEARER\n",
         ],
@@ -58,7 +60,7 @@ fn gmail_with_its_profile_is_as_it_should_be() {
         &output,
         &[
             "x: Gmail, at imap://localhost:",
-            "unique ids GmailId{gm_msgid:x}, dispose \"trash\", 8 connections, connections of up to 23 h.\n",
+            "unique ids GmailId{gm_msgid:x}, dispose \"trash\", 8 connections, connections of up to 23h.\n",
             "  provider:      \"gmail\", as configured\n",
             "  log-in:        passwords by AUTHENTICATE PLAIN, made for this program at Gmail; \
              tokens by AUTHENTICATE OAUTHBEARER (accounts with oauth = \"google\")\n",
