@@ -4,10 +4,9 @@ use std::fmt::Write as _;
 use std::hint::black_box;
 use std::io::Cursor;
 use std::sync::Arc;
-use std::time::Duration;
 
 use criterion::{Criterion, Throughput};
-use popbridge::imap::{Error, Observer, bench};
+use popbridge::imap::bench::{self, Nobody};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::runtime::Runtime;
 
@@ -78,16 +77,4 @@ fn socket(said: &[u8]) -> impl AsyncRead + AsyncWrite + Send + Unpin + 'static {
 
 fn read(runtime: &Runtime, said: &[u8]) -> u64 {
     runtime.block_on(bench::read(socket(said), Arc::new(Nobody)))
-}
-
-struct Nobody;
-
-impl Observer for Nobody {
-    fn received(&self, _: u64) {}
-    fn sent(&self, _: u64) {}
-    fn connected(&self, _: Result<(), &Error>) {}
-    fn open(&self) -> Box<dyn Send> {
-        Box::new(())
-    }
-    fn command(&self, _: &'static str, _: Result<(), &Error>, _: Duration) {}
 }

@@ -1,5 +1,5 @@
-//! Doors for the micro benchmarks (benches/), which reach only what is public: nothing else comes through here, and nothing here is part
-//! of the module's interface.
+//! Doors for the micro benchmarks (benches/) and for tests, which reach only what is public: nothing else comes through here, and nothing
+//! here is part of the module's interface.
 //!
 //! Must not know: more than its siblings.
 
@@ -15,6 +15,19 @@ use super::transport::Transport;
 use super::{Error, Observer};
 
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Wants to know nothing.
+pub struct Nobody;
+
+impl Observer for Nobody {
+    fn received(&self, _: u64) {}
+    fn sent(&self, _: u64) {}
+    fn connected(&self, _: Result<(), &Error>) {}
+    fn open(&self) -> Box<dyn Send> {
+        Box::new(())
+    }
+    fn command(&self, _: &'static str, _: Result<(), &Error>, _: Duration) {}
+}
 
 /// How many lines there are in what a server has said; literals are passed over.
 ///

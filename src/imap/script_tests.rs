@@ -5,27 +5,13 @@ use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, DuplexStream};
 
-use super::Observer;
+use super::bench::Nobody;
 use super::connection::Connection;
 use super::driver::Stranger;
-use super::error::Error;
 use super::reply::Capabilities;
 use super::sasl::{Claim, Mechanism};
 use super::transport::Transport;
 use crate::maildrop::Uid;
-
-/// Nobody watches.
-struct Nobody;
-
-impl Observer for Nobody {
-    fn received(&self, _: u64) {}
-    fn sent(&self, _: u64) {}
-    fn connected(&self, _: Result<(), &Error>) {}
-    fn open(&self) -> Box<dyn Send> {
-        Box::new(())
-    }
-    fn command(&self, _: &'static str, _: Result<(), &Error>, _: Duration) {}
-}
 
 /// Commands that were heard, without their tags.
 #[derive(Clone, Default)]

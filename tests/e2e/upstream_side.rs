@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use popbridge::config::Security;
+use popbridge::imap::bench::Nobody;
 use popbridge::imap::{
     Acted, Connection, Copied, Credentials, Destinations, Endpoint, Error, Extensions, Identity,
-    Observer, Proof, Removal, Target, to_wire,
+    Proof, Removal, Target, to_wire,
 };
 use popbridge::maildrop::{Uid, UidValidity};
 use popbridge::policy::{Action, Archive, Trash};
@@ -16,18 +17,6 @@ use crate::support::cyrus::Cyrus;
 use crate::support::dovecot::{Dovecot, PASSWORD};
 use crate::support::imap::Imap;
 use crate::support::mail::ordinary_mail;
-
-struct Nobody;
-
-impl Observer for Nobody {
-    fn received(&self, _: u64) {}
-    fn sent(&self, _: u64) {}
-    fn connected(&self, _: Result<(), &Error>) {}
-    fn open(&self) -> Box<dyn Send> {
-        Box::new(())
-    }
-    fn command(&self, _: &'static str, _: Result<(), &Error>, _: Duration) {}
-}
 
 /// A server with five messages in ann's INBOX.
 enum Server {

@@ -7,24 +7,12 @@ use super::*;
 use crate::bridge::Terms;
 use crate::bridge::backoff::Backoff;
 use crate::config::Security;
-use crate::imap::{Endpoint, Error, Extensions, Observer};
+use crate::imap::bench::Nobody;
+use crate::imap::{Endpoint, Extensions};
 use crate::maildrop::Format;
 use crate::metrics::Metrics;
 use crate::secret::Secret;
 use crate::store::tests::support::Place;
-
-/// Nobody counts.
-struct Nobody;
-
-impl Observer for Nobody {
-    fn received(&self, _: u64) {}
-    fn sent(&self, _: u64) {}
-    fn connected(&self, _: Result<(), &Error>) {}
-    fn open(&self) -> Box<dyn Send> {
-        Box::new(())
-    }
-    fn command(&self, _: &'static str, _: Result<(), &Error>, _: Duration) {}
-}
 
 /// Lets everybody in, and does what it is asked; LIST is answered in these words.
 async fn upstream(words: &'static str) -> Arc<Upstream> {
@@ -105,7 +93,8 @@ async fn waits(pool: &Pool, account: &Account) -> (u64, Lease) {
     tokio::time::pause();
     let began = Instant::now();
     let lease = pool.take(account, Purpose::Care, None).await.unwrap();
-    let waited = began.elapsed().as_secs();
+    // The pause began by the real clock, and the paused one goes on by whole milliseconds.
+    let waited = began.elapsed().as_secs_f64().round() as u64;
     tokio::time::resume();
     assert!(!lease.is_fresh, "it was kept");
     (waited, lease)

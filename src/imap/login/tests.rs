@@ -9,22 +9,9 @@ use proptest::prelude::*;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::*;
-use crate::imap::Observer;
+use crate::imap::bench::Nobody;
 use crate::imap::driver::Stranger;
 use crate::imap::error::Nature;
-
-/// Nobody watches.
-struct Nobody;
-
-impl Observer for Nobody {
-    fn received(&self, _: u64) {}
-    fn sent(&self, _: u64) {}
-    fn connected(&self, _: Result<(), &Error>) {}
-    fn open(&self) -> Box<dyn Send> {
-        Box::new(())
-    }
-    fn command(&self, _: &'static str, _: Result<(), &Error>, _: Duration) {}
-}
 
 const TOKEN: &str = "ya29.a0AfH6SMBx-0123456789_abcdefghijklmnopqrstuvwxyz";
 /// `{"status":"401","scope":"mail"}`

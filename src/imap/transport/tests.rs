@@ -2,19 +2,7 @@ use proptest::prelude::*;
 use tokio::io::{AsyncWriteExt as _, DuplexStream};
 
 use super::*;
-
-/// Nobody watches.
-struct Nobody;
-
-impl Observer for Nobody {
-    fn received(&self, _: u64) {}
-    fn sent(&self, _: u64) {}
-    fn connected(&self, _: Result<(), &Error>) {}
-    fn open(&self) -> Box<dyn Send> {
-        Box::new(())
-    }
-    fn command(&self, _: &'static str, _: Result<(), &Error>, _: Duration) {}
-}
+use crate::imap::bench::Nobody;
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
