@@ -65,7 +65,7 @@ fn a_message_that_breaks_off_while_it_is_fetched_ahead_is_fetched_again() {
 fn a_refusal_of_several_is_no_refusal_of_each() {
     let peer = Peer::with_mail(12)
         .on("UID FETCH", |conn, cmd| {
-            let set = cmd.line.split(' ').nth(2).unwrap_or_default();
+            let set = cmd.set();
             if cmd.has("BODY.PEEK[]") && set.contains(':') {
                 conn.tagged(cmd, "NO [LIMIT] not so many");
                 return Flow::Done;
@@ -104,7 +104,7 @@ fn exchanges_notice_is_not_kept_for_a_message() {
     let notice = "Subject: Retrieval using the IMAP4 protocol failed for the following message: 3\r\n\r\nThe server couldn't.\r\n";
     let peer = Peer::with_mail(8)
         .on("UID FETCH", move |conn, cmd| {
-            let set = cmd.line.split(' ').nth(2).unwrap_or_default();
+            let set = cmd.set();
             if !cmd.has("BODY.PEEK[]") || !(set == "3" || set == "2:6") {
                 return Flow::Default;
             }

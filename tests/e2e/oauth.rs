@@ -86,7 +86,7 @@ fn fifty_clients_of_two_instances_have_its_token_refreshed_once() {
     assert_eq!(it.leaks(&other.log()), None);
 }
 
-/// Fifty clients come at the same time when the upstream takes their account's token no more; three times.
+/// Fifty clients come at the same time when the upstream takes their account's token no more.
 fn fifty_at_once(it: &TokenOffice, ports: &[u16]) {
     let clients: Vec<String> = (0..50).map(|n| format!("desk{n}")).collect();
     for client in &clients {

@@ -153,7 +153,6 @@ impl Held {
     fn start(peers: Vec<Peer>) -> Self {
         let peers: Vec<RunningPeer> = peers.into_iter().map(Peer::start).collect();
         let mut config = in_a_hurry(&peers[0].certs);
-        config.push_str("");
         for (n, peer) in peers.iter().enumerate() {
             let url = peer.plain_url();
             config.push_str(&format!(

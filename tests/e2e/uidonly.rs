@@ -37,10 +37,7 @@ fn of_number(n: usize) -> Vec<u8> {
 }
 
 fn warnings_of_limit(bridge: &Bridge) -> usize {
-    let log = bridge.log();
-    let limited =
-        |line: &&String| line.contains("may show no more than its newest messages of this folder");
-    log.iter().filter(limited).count()
+    bridge.said("may show no more than its newest messages of this folder")
 }
 
 fn sizes(pop3: &mut Pop3) -> usize {

@@ -240,6 +240,12 @@ impl Bridge {
         self.log.lines.lock().expect("log").clone()
     }
 
+    /// How many log lines so far have these words.
+    pub fn said(&self, words: &str) -> usize {
+        let lines = self.log.lines.lock().expect("log");
+        lines.iter().filter(|line| line.contains(words)).count()
+    }
+
     /// Waits until a log line satisfies `wanted`, also among those already written, and gives it.
     pub fn wait_for_log(&self, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
         let parsed = |line: &str| serde_json::from_str(line).unwrap_or(Value::Null);

@@ -149,7 +149,7 @@ impl Mailbox {
         let inner = self.lock();
         let named = inner.mail.iter();
         named
-            .filter(|mail| in_set(set_of(cmd), mail.uid, &inner))
+            .filter(|mail| in_set(cmd.set(), mail.uid, &inner))
             .cloned()
             .collect()
     }
@@ -203,7 +203,7 @@ impl Mailbox {
     /// Whether the command names messages by numbers, or by `*`, which strict servers take for one, where only UIDs are allowed.
     fn is_uid_required(&self, conn: &Conn, cmd: &Cmd) -> bool {
         let by_number = ["FETCH", "STORE", "COPY", "MOVE", "SEARCH"];
-        let star = |words: &str| cmd.is(words) && set_of(cmd).contains('*');
+        let star = |words: &str| cmd.is(words) && cmd.set().contains('*');
         self.lock().uidonly.contains(&conn.number)
             && (by_number.iter().any(|words| cmd.is(words))
                 || [
@@ -244,7 +244,7 @@ impl Mailbox {
     fn fetch(&self, conn: &mut Conn, cmd: &Cmd) {
         let inner = self.lock().shown_to(conn);
         let items = cmd.line.to_ascii_uppercase();
-        let (uids, end) = inner.in_one_command(set_of(cmd));
+        let (uids, end) = inner.in_one_command(cmd.set());
         let uidonly = inner.uidonly.contains(&conn.number);
         for (position, mail) in (1..)
             .zip(&inner.mail)
@@ -288,7 +288,7 @@ impl Mailbox {
     }
 
     fn store(&self, conn: &mut Conn, cmd: &Cmd) {
-        let (uids, end) = self.lock().in_one_command(set_of(cmd));
+        let (uids, end) = self.lock().in_one_command(cmd.set());
         if cmd.has("\\Deleted") {
             let on = !cmd.has("-FLAGS");
             let mut inner = self.lock();
@@ -334,11 +334,6 @@ impl Mailbox {
         }
         conn.tagged(cmd, &end);
     }
-}
-
-/// The set of a UID command.
-fn set_of(cmd: &Cmd) -> &str {
-    cmd.line.split(' ').nth(2).unwrap_or_default()
 }
 
 /// Is `uid` in an IMAP sequence set such as `1:3,7,9:*`?

@@ -34,6 +34,11 @@ impl Cmd {
             .to_ascii_uppercase()
             .contains(&part.to_ascii_uppercase())
     }
+
+    /// The messages that it names, where it is of such a kind: its third word.
+    pub fn set(&self) -> &str {
+        self.line.split(' ').nth(2).unwrap_or_default()
+    }
 }
 
 pub struct Conn {

@@ -63,7 +63,7 @@ fn exchange() -> Peer {
 }
 
 fn list(conn: &mut Conn, cmd: &Cmd, listed: &[(u32, usize, String)]) {
-    let set = cmd.line.split(' ').nth(2).unwrap_or_default();
+    let set = cmd.set();
     let number = |text: &str| {
         if text == "*" {
             3
@@ -153,7 +153,7 @@ fn what_exchange_can_do_counts_as_it_says_after_the_log_in() {
 /// Three messages, of which the second is there in this form only.
 fn second_is(answer: &'static str) -> Peer {
     exchange().on("UID FETCH", move |conn, cmd| {
-        let set = cmd.line.split(' ').nth(2).unwrap_or_default();
+        let set = cmd.set();
         if !matches!(set, "2" | "2:3") || !cmd.has("BODY.PEEK[]") {
             return Flow::Default;
         }

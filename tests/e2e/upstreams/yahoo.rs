@@ -21,7 +21,7 @@ fn peer(mended: &Arc<AtomicBool>) -> Peer {
     Peer::with_mail(3)
         .capability(YAHOO)
         .on("UID FETCH", move |conn, cmd| {
-            let set = cmd.line.split(' ').nth(2).unwrap_or_default();
+            let set = cmd.set();
             if !cmd.has("BODY.PEEK[]")
                 || !matches!(set, "2" | "2:3")
                 || mended.load(Ordering::SeqCst)
