@@ -205,6 +205,17 @@ pub async fn open_store(config: &Config, purpose: Purpose) -> Result<Store, Star
     Ok(Store::open(url.expose(), purpose).await?)
 }
 
+/// The same for who makes nothing there. `None`: nobody has made one yet.
+///
+/// # Errors
+/// [`StartError::Store`], also where its schema is an older one; [`StartError::Secret`].
+pub async fn look_at_store(config: &Config) -> Result<Option<Store>, StartError> {
+    match open_store(config, Purpose::Look).await {
+        Err(StartError::Store(StoreError::NoSuch(_))) => Ok(None),
+        opened => opened.map(Some),
+    }
+}
+
 /// A bridge as it is configured.
 ///
 /// # Errors

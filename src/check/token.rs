@@ -2,16 +2,14 @@
 //!
 //! Must not know: what it is shown to.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use crate::bridge::tokens::Tokens;
 use crate::config::{Access, Account, Config};
 use crate::metrics::Metrics;
 use crate::oauth::{Renew, Renewal};
-use crate::run::{keeper, oauth_client, open_store, token_owners};
+use crate::run::{keeper, look_at_store, oauth_client, token_owners};
 use crate::secret::Secret;
-use crate::store::Purpose;
 
 /// Where a person has to log in, the one that is kept, or one for what is kept.
 ///
@@ -37,18 +35,19 @@ pub(super) async fn token(config: &Config, account: &Account) -> Result<Secret, 
             account.name
         )
     };
-    let database = config.state.url.to_string();
-    let file = database.strip_prefix("sqlite:");
-    // Whoever checks may be another user than the bridge, and would own what is made.
-    if file.is_some_and(|file| !Path::new(file).exists()) {
-        return Err(missing());
-    }
     let mut owners = token_owners(config).into_iter();
     let owner = owners.find(|owner| owner.account == account.name);
     let owner = owner.ok_or_else(missing)?;
-    let store = open_store(config, Purpose::Command)
+    // Whoever checks may be another user than the bridge, and would own what is made.
+    let store = look_at_store(config)
         .await
-        .map_err(|error| error.to_string())?;
+        .map_err(|error| error.to_string())?
+        .ok_or_else(missing)?;
+    let known = store.find_mailbox(&owner.upstream, &owner.login).await;
+    if known.map_err(|error| error.to_string())?.is_none() {
+        store.close().await;
+        return Err(missing());
+    }
     let tokens = Arc::new(Tokens::new(
         owner,
         renewal,

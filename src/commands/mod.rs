@@ -18,7 +18,7 @@ use std::io;
 use crate::bridge::Trouble;
 use crate::bridge::clock::now;
 use crate::config::Config;
-use crate::run::{StartError, open_store};
+use crate::run::{StartError, look_at_store, open_store};
 use crate::store::{Purpose, Store, StoreError};
 
 /// Why a command was not carried out; displays as a sentence.
@@ -67,4 +67,9 @@ impl From<io::Error> for CommandError {
 /// Opens the configured store beside a bridge.
 async fn open(config: &Config) -> Result<Store, CommandError> {
     Ok(open_store(config, Purpose::Command).await?)
+}
+
+/// The same to look only. `None`: nobody has made one yet.
+async fn look(config: &Config) -> Result<Option<Store>, CommandError> {
+    Ok(look_at_store(config).await?)
 }

@@ -1,7 +1,7 @@
 //! `popbridge status`: who has not collected what, and whether accounts can be opened.
 //!
 //! Asks the store only, so that it answers at once, also while the bridge is running or the upstream is not. It needs no secret, nor the
-//! key of the tokens.
+//! key of the tokens. Nothing is made for it, nor is a store of an older popbridge brought up to date.
 //! Must not know: SQL, IMAP.
 
 use std::io::Write;
@@ -19,6 +19,7 @@ use crate::bridge::{Standing, clock};
 use crate::cli::client::StatusOptions as Options;
 use crate::config::Config;
 use crate::run::token_owners;
+use crate::store::Store;
 
 /// Writes the status of all mailboxes to `out`, and to `notes` what is no part of it.
 ///
@@ -30,20 +31,12 @@ pub async fn run(
     out: &mut dyn Write,
     notes: &mut dyn Write,
 ) -> Result<(), CommandError> {
-    let store = &super::open(config).await?;
+    let store = super::look(config).await?;
     let now = clock::now();
-    let mut reports = Vec::new();
-    for Found { mailbox, terms } in mailboxes(config, store, options.account.as_deref()).await? {
-        match terms {
-            Some(terms) => reports.push(report(store, mailbox, &terms).await?),
-            // Nobody can log in to it; `popbridge client list` still shows its clients.
-            None => writeln!(
-                notes,
-                "{} at {}: no upstream is configured for it any more",
-                mailbox.login, mailbox.upstream
-            )?,
-        }
-    }
+    let mut reports = match &store {
+        Some(store) => reports(options, config, store, notes).await?,
+        None => Vec::new(),
+    };
     for report in &mut reports {
         report
             .clients
@@ -52,7 +45,7 @@ pub async fn run(
     let wanted = |name: &str| options.account.as_deref().is_none_or(|one| one == name);
     let mut owners = token_owners(config);
     owners.retain(|owner| wanted(&owner.account));
-    let tokens = kept_standings(store, &owners).await?;
+    let tokens = kept_standings(store.as_ref(), &owners).await?;
     let of = |account: &str| tokens.iter().find(|one| one.owner.account == account);
     // Accounts that the bridge has never been able to open.
     let is_closed = |one: &&TokenStanding| {
@@ -90,6 +83,27 @@ pub async fn run(
         )?;
     }
     Ok(())
+}
+
+async fn reports(
+    options: &Options,
+    config: &Config,
+    store: &Store,
+    notes: &mut dyn Write,
+) -> Result<Vec<MailboxReport>, CommandError> {
+    let mut reports = Vec::new();
+    for Found { mailbox, terms } in mailboxes(config, store, options.account.as_deref()).await? {
+        match terms {
+            Some(terms) => reports.push(report(store, mailbox, &terms).await?),
+            // Nobody can log in to it; `popbridge client list` still shows its clients.
+            None => writeln!(
+                notes,
+                "{} at {}: no upstream is configured for it any more",
+                mailbox.login, mailbox.upstream
+            )?,
+        }
+    }
+    Ok(reports)
 }
 
 fn as_text(

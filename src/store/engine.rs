@@ -176,9 +176,25 @@ pub(super) async fn connect(
     options: &AnyConnectOptions,
     engine: Engine,
 ) -> Result<Conn, StoreError> {
+    connect_outside(options, engine, true).await
+}
+
+/// One connection outside of the pool, that only reads.
+pub(super) async fn connect_to_read(
+    options: &AnyConnectOptions,
+    engine: Engine,
+) -> Result<Conn, StoreError> {
+    connect_outside(options, engine, false).await
+}
+
+async fn connect_outside(
+    options: &AnyConnectOptions,
+    engine: Engine,
+    writes: bool,
+) -> Result<Conn, StoreError> {
     let connecting = async {
         let mut conn = Conn::connect_with(options).await?;
-        greet(&mut conn, engine, true).await?;
+        greet(&mut conn, engine, writes).await?;
         Ok(conn)
     };
     match tokio::time::timeout(2 * ACQUIRE, connecting).await {

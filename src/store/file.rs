@@ -37,6 +37,14 @@ pub(super) fn prepare(path: &Path) -> Result<PathBuf, StoreError> {
     path.canonicalize().map_err(failed)
 }
 
+/// The file's true path, where it is there.
+pub(super) fn find(path: &Path) -> Result<PathBuf, StoreError> {
+    path.canonicalize().map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => StoreError::NoSuch(format!("store at {} yet", path.display())),
+        _ => cannot("open", path, &error),
+    })
+}
+
 /// Keeps other bridges off the file for as long as the lock is kept; the kernel ends it with the process, however that ends.
 pub(super) fn lock(file: &Path) -> Result<File, StoreError> {
     let path = beside(file, ".lock");

@@ -55,6 +55,20 @@ pub(super) async fn migrate(conn: &mut Conn, engine: Engine) -> Result<(), Failu
     ended
 }
 
+/// Changes nothing: the schema has to be [`KNOWN`] already.
+pub(super) async fn look(conn: &mut Conn, engine: Engine) -> Result<(), Failure> {
+    let said = match version(conn, engine).await? {
+        KNOWN => return Ok(()),
+        0 => StoreError::NoSuch("store in the database yet".to_owned()),
+        found => StoreError::Refused(format!(
+            "the store was made by an older popbridge (its schema is version {found}, this program knows {KNOWN}), and this command \
+             changes nothing in it: use the older one as long as its `popbridge serve` runs; `popbridge serve` of this one brings it up \
+             to date"
+        )),
+    };
+    Err(said.into())
+}
+
 async fn advance(conn: &mut Conn, engine: Engine) -> Result<(), Failure> {
     if engine == Engine::Postgres {
         execute(conn, LOCK).await?;

@@ -76,6 +76,9 @@ pub enum Purpose {
     Serve,
     /// For a command that runs beside the bridge.
     Command,
+    /// To look: nothing is made, and an older schema, which an older bridge may be serving from, stays as it is. What is there may be
+    /// changed.
+    Look,
 }
 
 /// The store. Cloning shares.
@@ -126,20 +129,50 @@ async fn lock(file: &Path) -> Result<File, StoreError> {
     }
 }
 
+/// Outside of the pool first: a connection says why there is none, and the pool only that there is none. Gives it to the writer of an
+/// SQLite file, with the schema up to date; who only looks may never write.
+async fn first(
+    options: &AnyConnectOptions,
+    engine: Engine,
+    purpose: Purpose,
+) -> Result<Option<Conn>, StoreError> {
+    let conn = match purpose {
+        Purpose::Serve | Purpose::Command => {
+            let mut conn = engine::connect(options, engine).await?;
+            migrate::migrate(&mut conn, engine).await?;
+            conn
+        }
+        Purpose::Look => {
+            let mut conn = engine::connect_to_read(options, engine).await?;
+            migrate::look(&mut conn, engine).await?;
+            conn
+        }
+    };
+    if engine == Engine::Sqlite && purpose != Purpose::Look {
+        return Ok(Some(conn));
+    }
+    let _ = conn.close().await;
+    Ok(None)
+}
+
 impl Store {
     /// Opens the store at `sqlite:FILE` or `postgres://user@host/database`. The file and its folder, and the tables, are made where they
-    /// are not there; an older schema is brought up to date.
+    /// are not there; an older schema is brought up to date. To [`Look`](Purpose::Look) takes both as they have to be.
     ///
     /// # Errors
     /// [`StoreError::InUse`] if another bridge serves from the same file, [`StoreError::Newer`] if a newer popbridge made it,
-    /// [`StoreError::Refused`] for a URL of another kind, and what else keeps it from being opened.
+    /// [`StoreError::Refused`] for a URL of another kind, and what else keeps it from being opened. For who looks,
+    /// [`StoreError::NoSuch`] if there is none yet, and [`StoreError::Refused`] if its schema is older.
     pub async fn open(url: &str, purpose: Purpose) -> Result<Self, StoreError> {
         sqlx::any::install_default_drivers();
         let place = Place::parse(url)?;
         let engine = place.engine();
         let (options, lock, beside) = match place {
             Place::Sqlite(path) => {
-                let file = file::prepare(&path)?;
+                let file = match purpose {
+                    Purpose::Serve | Purpose::Command => file::prepare(&path)?,
+                    Purpose::Look => file::find(&path)?,
+                };
                 let serves = purpose == Purpose::Serve;
                 let lock = match serves {
                     true => Some(lock(&file).await?),
@@ -150,20 +183,15 @@ impl Store {
             }
             Place::Postgres(url) => (engine::postgres_options(&url)?, None, None),
         };
-        // Outside of the pool first: it says why there is no connection, and the pool only that there is none.
-        let mut conn = engine::connect(&options, engine).await?;
-        migrate::migrate(&mut conn, engine).await?;
+        let conn = first(&options, engine, purpose).await?;
         let remembered = Arc::<Remembered>::default();
         let writer = match engine {
             Engine::Sqlite => {
                 // A command has ended before anything could be remembered.
                 let looks = (purpose == Purpose::Serve).then(|| Arc::clone(&remembered));
-                Some(Writer::start(Some(conn), options.clone(), looks))
+                Some(Writer::start(conn, options.clone(), looks))
             }
-            Engine::Postgres => {
-                let _ = conn.close().await;
-                None
-            }
+            Engine::Postgres => None,
         };
         Ok(Self(Arc::new(Inner {
             engine,

@@ -1,11 +1,12 @@
 //! What `popbridge check` and the start of `serve` say of the secrets that tokens take, before anybody misses them.
 
 use std::path::Path;
+use std::process::Command;
 
 use crate::support::bridge::run;
 use crate::support::oauth_server::{CLIENT_SECRET, OAuthServer};
 use crate::support::office::Plan;
-use crate::support::process::eventually;
+use crate::support::process::{eventually, require};
 use crate::support::token_office::TokenOffice;
 use crate::support::tree::{Account, Tree};
 
@@ -89,6 +90,72 @@ fn check_reads_every_secret_that_tokens_take() {
         let (code, said) = check(&tree, top, &table, true);
         assert_eq!(code, Some(0), "{table}: {said}");
         assert!(said.contains("is valid"), "{table}: {said}");
+    }
+}
+
+/// What this statement gives of the state, as Python writes it.
+fn sql(tree: &Tree, statement: &str) -> String {
+    let script = "import sqlite3,sys\nc=sqlite3.connect(sys.argv[1],isolation_level=None)\n\
+                  print(c.execute(sys.argv[2]).fetchall())";
+    let output = Command::new(require("python3", "python3"))
+        .args(["-c", script])
+        .arg(tree.join("state").join("state.db"))
+        .arg(statement)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}
+
+#[test]
+fn check_and_status_make_nothing_and_leave_an_older_bridges_store_alone() {
+    let server = OAuthServer::start();
+    let tree = Tree::new("oauth-look", &Account::for_servers());
+    // Nobody listens at the upstream.
+    let text = format!(
+        "state = \"state\"\n[upstream.a]\nurl = \"imap://127.0.0.1:1\"\n{}\n[account.sales]\nlogin = \"sales@example.com\"\noauth = \"x\"\n",
+        server.table("x", "")
+    );
+    let file = tree.write("popbridge.toml", &text);
+    let file = file.to_str().unwrap();
+    let said = |arguments: &[&str]| {
+        let (code, output, errors) = run(&[arguments, &["--config", file]].concat(), &[]);
+        (code, format!("{output}{errors}"))
+    };
+    let nobody = "nobody has logged in for it yet: `popbridge oauth login sales`";
+    // Where there is no store, and where no bridge has opened the account.
+    for is_made in [false, true] {
+        let (code, words) = said(&["check", "--connect"]);
+        assert_eq!(code, Some(1), "{words}");
+        assert!(words.contains(nobody), "{words}");
+        for (command, expected) in [
+            (&["status"][..], "nobody has logged in yet: `popbridge oauth login sales`"),
+            (&["oauth", "status"], "missing"),
+        ] {
+            let (code, words) = said(command);
+            assert_eq!(code, Some(0), "{words}");
+            assert!(words.contains(expected), "{words}");
+        }
+        if is_made {
+            assert_eq!(sql(&tree, "SELECT * FROM mailbox"), "[]");
+        } else {
+            assert!(!tree.join("state").exists());
+            assert_eq!(said(&["client", "list"]).0, Some(0));
+            assert!(tree.join("state").join("state.db").exists());
+        }
+    }
+    sql(&tree, "UPDATE schema_version SET version = version - 1");
+    let version = || sql(&tree, "SELECT version FROM schema_version");
+    let before = version();
+    for (command, code) in [
+        (&["check", "--connect"][..], Some(1)),
+        (&["status"], Some(1)),
+        (&["oauth", "status"], Some(1)),
+    ] {
+        let (ended, words) = said(command);
+        assert_eq!(ended, code, "{command:?}: {words}");
+        assert!(words.contains("made by an older popbridge"), "{command:?}: {words}");
+        assert_eq!(version(), before, "{command:?}");
     }
 }
 

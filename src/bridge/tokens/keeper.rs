@@ -138,7 +138,7 @@ impl Keeper {
     /// # Errors
     /// The store's.
     pub async fn standings(&self, owners: &[Owner]) -> Result<Vec<TokenStanding>, Trouble> {
-        let mut standings = kept_standings(&self.store, owners).await?;
+        let mut standings = kept_standings(Some(&self.store), owners).await?;
         for standing in &mut standings {
             if let Some(trouble) = self.inner_trouble(standing) {
                 standing.trouble = Some(trouble);

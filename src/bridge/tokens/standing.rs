@@ -4,7 +4,7 @@
 
 use super::super::trouble::Trouble;
 use super::{Owner, TokenTrouble};
-use crate::store::{Store, StoredToken, TokenId, TokenState};
+use crate::store::{Store, StoreError, StoredToken, TokenId, TokenState};
 
 /// How an account's tokens stand.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,23 +18,18 @@ pub struct TokenStanding {
 }
 
 /// How the tokens of these accounts stand, in the same order, by what can be known without the key: see
-/// [`Keeper::standings`](super::Keeper::standings) for the rest.
+/// [`Keeper::standings`](super::Keeper::standings) for the rest. Where there is no store yet, there are none.
 ///
 /// # Errors
 /// The store's.
 pub async fn kept_standings(
-    store: &Store,
+    store: Option<&Store>,
     owners: &[Owner],
 ) -> Result<Vec<TokenStanding>, Trouble> {
     let mut standings = Vec::with_capacity(owners.len());
     for owner in owners {
-        let mailbox = store.find_mailbox(&owner.upstream, &owner.login);
-        let kept = match mailbox.await? {
-            Some(mailbox) => {
-                let provider = owner.provider.clone();
-                let mailbox = mailbox.id;
-                store.token(&TokenId { mailbox, provider }).await?
-            }
+        let kept = match store {
+            Some(store) => kept(store, owner).await?,
             None => None,
         };
         standings.push(TokenStanding {
@@ -44,6 +39,15 @@ pub async fn kept_standings(
         });
     }
     Ok(standings)
+}
+
+async fn kept(store: &Store, owner: &Owner) -> Result<Option<StoredToken>, StoreError> {
+    let mailbox = store.find_mailbox(&owner.upstream, &owner.login);
+    let Some(mailbox) = mailbox.await? else {
+        return Ok(None);
+    };
+    let (mailbox, provider) = (mailbox.id, owner.provider.clone());
+    store.token(&TokenId { mailbox, provider }).await
 }
 
 fn outer_trouble(owner: &Owner, kept: &StoredToken) -> Option<TokenTrouble> {

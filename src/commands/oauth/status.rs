@@ -8,9 +8,9 @@ use serde_json::{Value, json};
 
 use super::super::format::{printable, rfc3339, table, time};
 use super::super::tokens::{expires, fields, last_error, refreshed, state};
-use super::super::{CommandError, open};
+use super::super::{CommandError, look};
 use super::owner;
-use crate::bridge::tokens::TokenStanding;
+use crate::bridge::tokens::{TokenStanding, kept_standings};
 use crate::cli::oauth::Status as Options;
 use crate::config::Config;
 use crate::run::{keeper, token_owners};
@@ -28,9 +28,14 @@ pub(super) async fn run(
         Some(account) => vec![owner(config, account)?],
         None => token_owners(config),
     };
-    let store = open(config).await?;
-    let standings = keeper(config, store.clone()).standings(&owners).await?;
-    store.close().await;
+    let standings = match look(config).await? {
+        Some(store) => {
+            let standings = keeper(config, store.clone()).standings(&owners).await?;
+            store.close().await;
+            standings
+        }
+        None => kept_standings(None, &owners).await?,
+    };
     if options.json {
         let all: Vec<Value> = standings
             .iter()

@@ -14,6 +14,7 @@ on_both_engines!(
     the_secret_key_is_made_once,
     a_newer_schema_is_refused_and_not_touched,
     an_older_schema_is_brought_up_to_date_with_what_is_in_it,
+    who_only_looks_makes_nothing_and_brings_nothing_up_to_date,
     a_command_works_beside_the_bridge,
     many_that_open_a_new_store_at_once_make_it_once,
     a_closed_store_says_so,
@@ -81,6 +82,35 @@ async fn an_older_schema_is_brought_up_to_date_with_what_is_in_it(place: Place) 
     let new = new_client(&mailbox, "info/new");
     let new = store.add_client(&new, NOW).await.unwrap();
     assert_eq!(new.found_below, None);
+}
+
+async fn who_only_looks_makes_nothing_and_brings_nothing_up_to_date(place: Place) {
+    let look = || Store::open(&place.url, Purpose::Look);
+    for _ in 0..2 {
+        let none = look().await.unwrap_err();
+        assert!(matches!(none, StoreError::NoSuch(_)), "{none:?}");
+    }
+    if place.folder.is_some() {
+        assert!(!file(&place).parent().unwrap().exists());
+    }
+    let Scene { store, mailbox, .. } = Scene::new(&place).await;
+    store.close().await;
+    let older = format!("UPDATE schema_version SET version = {}", KNOWN - 1);
+    place.sql(&older).await;
+    for _ in 0..2 {
+        let older = look().await.unwrap_err();
+        let words = format!("version {}, this program knows {KNOWN}", KNOWN - 1);
+        assert!(matches!(older, StoreError::Refused(_)), "{older:?}");
+        assert!(older.to_string().contains(&words), "{older}");
+    }
+    let known = format!("UPDATE schema_version SET version = {KNOWN}");
+    place.sql(&known).await;
+    let store = look().await.unwrap();
+    let found = store.find_mailbox(&mailbox.upstream, &mailbox.login).await;
+    assert_eq!(found.unwrap().map(|found| found.id), Some(mailbox.id));
+    // What has to be kept can be.
+    store.mailbox("up", "me", NOW).await.unwrap();
+    store.close().await;
 }
 
 async fn a_command_works_beside_the_bridge(place: Place) {
