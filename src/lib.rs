@@ -14,6 +14,7 @@ pub mod imap;
 pub mod maildrop;
 pub mod metrics;
 pub mod oauth;
+mod owner;
 pub mod pem;
 pub mod policy;
 pub mod pop3;

@@ -4,12 +4,13 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, fchown};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::PasswordSource;
 use super::seal::SealingKey;
+use crate::owner;
 use crate::secret::SecretFile;
 
 /// The name of the bridge's own file, in the state folder.
@@ -127,11 +128,8 @@ fn make(file: &Path) -> io::Result<()> {
             .mode(0o600)
             .open(&half)?;
         writeln!(new, "{}", key.expose())?;
-        if rustix::process::geteuid().is_root()
-            && let Some((user, group)) = bridges_user(folder)?
-        {
-            fchown(&new, Some(user), Some(group))?;
-        }
+        // A database that root's own command has just made says nothing.
+        owner::give(&new, &[&folder.join(STATE), folder])?;
         new.sync_all()?;
         // Not a rename, which would take the place of what another process has made meanwhile.
         match fs::hard_link(&half, file) {
@@ -146,22 +144,9 @@ fn make(file: &Path) -> io::Result<()> {
     made
 }
 
-/// Whom the state in this folder belongs to, and their group; none where that is root.
-fn bridges_user(folder: &Path) -> io::Result<Option<(u32, u32)>> {
-    // A database that root's own command has just made says nothing.
-    for of in [&folder.join(STATE), folder] {
-        match fs::metadata(of) {
-            Ok(of) if of.uid() != 0 => return Ok(Some((of.uid(), of.gid()))),
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-    }
-    Ok(None)
-}
-
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::{PermissionsExt, chown, symlink};
+    use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
 
     use super::*;
 

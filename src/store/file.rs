@@ -8,26 +8,36 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use super::StoreError;
+use crate::owner;
 
-/// Makes the file (0600) and its folder (0700) where they are not there, and gives the file's true path. SQLite gives the files that it
-/// puts beside it the same mode.
+/// Makes the file (0600) and its folder (0700) where they are not there, and gives the file's true path. What root makes, as by a log-in
+/// before the first start, is the folder's owner's: the bridge has to write to it. SQLite gives the files that it puts beside it the same
+/// mode and owner.
 pub(super) fn prepare(path: &Path) -> Result<PathBuf, StoreError> {
     let failed = |error: io::Error| cannot("open", path, &error);
-    if let Some(folder) = path.parent().filter(|f| !f.as_os_str().is_empty()) {
+    let folder = path.parent().filter(|f| !f.as_os_str().is_empty());
+    if let Some(folder) = folder {
         DirBuilder::new()
             .recursive(true)
             .mode(0o700)
             .create(folder)
             .map_err(failed)?;
     }
-    let file = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .open(path)
-        .map_err(failed)?;
+    let mut how = OpenOptions::new();
+    how.read(true).write(true).mode(0o600);
+    let file = match how.clone().create_new(true).open(path) {
+        Ok(made) => {
+            owner::give(&made, &[folder.unwrap_or(Path::new("."))]).map_err(failed)?;
+            made
+        }
+        // Or a link to where it is to be.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => how
+            .create(true)
+            .truncate(false)
+            .open(path)
+            .map_err(failed)?,
+        Err(error) => return Err(failed(error)),
+    };
     let mode = file.metadata().map_err(failed)?.permissions().mode();
     if mode & 0o077 != 0 {
         // Somebody made it readable, or it came from a backup: it holds hashes of passwords.

@@ -1,6 +1,6 @@
 //! Opening, keeping others off, going on after trouble, and backups.
 
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::Path;
 
 use super::on_both_engines;
@@ -162,6 +162,42 @@ async fn only_the_owner_may_read_the_file() {
         assert_eq!(mode(&beside), 0o600, "{}", beside.display());
     }
     assert_eq!(mode(file.parent().unwrap()), 0o700);
+}
+
+#[tokio::test]
+async fn a_file_that_root_makes_belongs_to_whom_its_folder_belongs_to() {
+    if !rustix::process::geteuid().is_root() {
+        // Nobody else can give a file away.
+        return;
+    }
+    // The folder's owner, that of a file that is there, and the file's owner afterwards.
+    let cases = [
+        (4711, None, 4711),
+        (4711, Some(0), 0),
+        (0, Some(4711), 4711),
+        (0, None, 0),
+    ];
+    for (of_folder, there, expected) in cases {
+        let folder = tempfile::tempdir().unwrap();
+        chown(folder.path(), Some(of_folder), Some(of_folder)).unwrap();
+        let file = folder.path().join("state.db");
+        if let Some(owner) = there {
+            std::fs::write(&file, "").unwrap();
+            chown(&file, Some(owner), Some(owner)).unwrap();
+        }
+        let url = format!("sqlite:{}", file.display());
+        let store = Store::open(&url, Purpose::Command).await.unwrap();
+        // A reader, too, so that all files are there.
+        store.mailboxes().await.unwrap();
+        for end in ["", "-wal", "-shm"] {
+            let beside = crate::store::file::beside(&file, end);
+            let made = beside.metadata().unwrap();
+            let owners = (made.uid(), made.gid());
+            assert_eq!(owners, (expected, expected), "{}", beside.display());
+            assert_eq!(mode(&beside), 0o600);
+        }
+        store.close().await;
+    }
 }
 
 #[tokio::test]
