@@ -177,7 +177,7 @@ pub async fn serve(config: &Config) -> Result<(), StartError> {
     // A refresh token that is rotated now is known to this process alone.
     tokio::select! {
         settled = tokio::time::timeout(patience, bridge.tokens_settled()) => if settled.is_err() {
-            warn!("no answer of an authorization server in time; an account may need a log-in again");
+            warn!("no answer of an authorization server, or of the store that is to keep it, in time; an account may need a log-in again");
         },
         signal = signals.end() => warn!("{signal} again: ending at once"),
     }

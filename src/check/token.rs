@@ -56,6 +56,14 @@ pub(super) async fn token(config: &Config, account: &Account) -> Result<Secret, 
         Arc::new(Metrics::new()),
     ));
     let token = tokens.token().await;
+    // Nobody else knows what could not be kept when it was got.
+    let kept = tokens.keep_last().await;
     store.close().await;
+    kept.map_err(|trouble| {
+        format!(
+            "a new token was got and cannot be kept: {trouble}; if none is given for the old one, `popbridge oauth login {}`",
+            account.name
+        )
+    })?;
     token.map_err(|trouble| trouble.to_string())
 }

@@ -94,12 +94,12 @@ fn check_reads_every_secret_that_tokens_take() {
 }
 
 /// What this statement gives of the state, as Python writes it.
-fn sql(tree: &Tree, statement: &str) -> String {
+fn sql(state: &Path, statement: &str) -> String {
     let script = "import sqlite3,sys\nc=sqlite3.connect(sys.argv[1],isolation_level=None)\n\
                   print(c.execute(sys.argv[2]).fetchall())";
     let output = Command::new(require("python3", "python3"))
         .args(["-c", script])
-        .arg(tree.join("state").join("state.db"))
+        .arg(state.join("state.db"))
         .arg(statement)
         .output()
         .unwrap();
@@ -118,6 +118,7 @@ fn check_and_status_make_nothing_and_leave_an_older_bridges_store_alone() {
     );
     let file = tree.write("popbridge.toml", &text);
     let file = file.to_str().unwrap();
+    let state = tree.join("state");
     let said = |arguments: &[&str]| {
         let (code, output, errors) = run(&[arguments, &["--config", file]].concat(), &[]);
         (code, format!("{output}{errors}"))
@@ -129,7 +130,10 @@ fn check_and_status_make_nothing_and_leave_an_older_bridges_store_alone() {
         assert_eq!(code, Some(1), "{words}");
         assert!(words.contains(nobody), "{words}");
         for (command, expected) in [
-            (&["status"][..], "nobody has logged in yet: `popbridge oauth login sales`"),
+            (
+                &["status"][..],
+                "nobody has logged in yet: `popbridge oauth login sales`",
+            ),
             (&["oauth", "status"], "missing"),
         ] {
             let (code, words) = said(command);
@@ -137,15 +141,15 @@ fn check_and_status_make_nothing_and_leave_an_older_bridges_store_alone() {
             assert!(words.contains(expected), "{words}");
         }
         if is_made {
-            assert_eq!(sql(&tree, "SELECT * FROM mailbox"), "[]");
+            assert_eq!(sql(&state, "SELECT * FROM mailbox"), "[]");
         } else {
-            assert!(!tree.join("state").exists());
+            assert!(!state.exists());
             assert_eq!(said(&["client", "list"]).0, Some(0));
-            assert!(tree.join("state").join("state.db").exists());
+            assert!(state.join("state.db").exists());
         }
     }
-    sql(&tree, "UPDATE schema_version SET version = version - 1");
-    let version = || sql(&tree, "SELECT version FROM schema_version");
+    sql(&state, "UPDATE schema_version SET version = version - 1");
+    let version = || sql(&state, "SELECT version FROM schema_version");
     let before = version();
     for (command, code) in [
         (&["check", "--connect"][..], Some(1)),
@@ -154,9 +158,36 @@ fn check_and_status_make_nothing_and_leave_an_older_bridges_store_alone() {
     ] {
         let (ended, words) = said(command);
         assert_eq!(ended, code, "{command:?}: {words}");
-        assert!(words.contains("made by an older popbridge"), "{command:?}: {words}");
+        assert!(
+            words.contains("made by an older popbridge"),
+            "{command:?}: {words}"
+        );
         assert_eq!(version(), before, "{command:?}");
     }
+}
+
+#[test]
+fn a_token_that_check_cannot_keep_is_told_to_be_lost() {
+    let mut it = TokenOffice::with("xoauth2", Plan::default());
+    it.log_in();
+    it.server.set_rotation(true);
+    // It would refresh the token itself.
+    it.office.close();
+    let sql = |statement: &str| sql(&it.office.state, statement);
+    sql("UPDATE token SET expires_at = 1, refreshed_at = 0");
+    sql(
+        "CREATE TRIGGER broken BEFORE UPDATE OF sealed ON token BEGIN SELECT RAISE(ABORT, 'no'); END",
+    );
+    let (code, output, errors) = it.office.run(&["check", "--connect"]);
+    sql("DROP TRIGGER broken");
+    assert_eq!(code, Some(1), "{output}{errors}");
+    for words in [
+        "a new token was got and cannot be kept",
+        "`popbridge oauth login info`",
+    ] {
+        assert!(output.contains(words), "{output}");
+    }
+    it.office.open();
 }
 
 #[test]

@@ -285,8 +285,11 @@ impl Tokens {
         Ok(())
     }
 
-    /// The same at the end of the process, which is all that knows of it.
-    pub(super) async fn keep_last(&self) -> Result<(), Trouble> {
+    /// Keeps what was got and could not be kept: at the end of the process, which is all that knows of it.
+    ///
+    /// # Errors
+    /// The store's: it is lost then.
+    pub async fn keep_last(&self) -> Result<(), Trouble> {
         if self.memory().unkept.is_none() {
             return Ok(());
         }
