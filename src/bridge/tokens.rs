@@ -164,7 +164,7 @@ impl Tokens {
                 let this = Arc::clone(self);
                 let flight = tokio::spawn(async move {
                     let outcome = this.find(want).await;
-                    this.note(&outcome);
+                    this.note(want, &outcome);
                     lead.end(outcome.clone());
                     outcome
                 });

@@ -203,15 +203,18 @@ impl Tokens {
     }
 
     /// Remembers what came of a flight.
-    pub(super) fn note(&self, outcome: &Result<Access, Trouble>) {
+    pub(super) fn note(&self, want: Want, outcome: &Result<Access, Trouble>) {
         let Err(trouble) = outcome else { return };
         self.good.send_replace(false);
         {
             let mut memory = self.memory();
             memory.told = Some((trouble.clone(), Instant::now()));
             memory.look_at = clock::now() + TROUBLE_LOOK;
-            // It ended, or the upstream does not take it.
-            memory.held = None;
+            // It ended, or the upstream does not take it; one that was to be refreshed ahead of its end is good until then, whatever
+            // is in the way of that.
+            if want != Want::Ahead {
+                memory.held = None;
+            }
         }
         match trouble {
             Trouble::Token(trouble) => self.say(trouble),

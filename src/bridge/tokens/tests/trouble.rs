@@ -33,6 +33,34 @@ async fn a_refresh_ahead_of_time_that_fails_leaves_the_good_token() {
 }
 
 #[tokio::test]
+async fn a_store_or_a_key_in_trouble_ahead_of_time_leaves_the_good_token() {
+    let (scene, one) = Scene::with_log_in(true).await;
+    assert_eq!(one.access().await.unwrap(), "access-0");
+    scene.later(HOUR - 300, &[&one]).await;
+    let broken = "CREATE TRIGGER broken BEFORE UPDATE OF sealed ON token BEGIN SELECT RAISE(ABORT, 'no'); END";
+    scene.place.sql(broken).await;
+    // Got and not kept; and at the next look still not.
+    one.tokens.fly(Want::Ahead).await.unwrap();
+    let refused = one.tokens.fly(Want::Ahead).await;
+    assert!(matches!(refused, Err(Trouble::Store(_))), "{refused:?}");
+    assert_eq!(one.access().await.unwrap(), "access-0");
+    scene.place.sql("DROP TRIGGER broken").await;
+    one.tokens.fly(Want::Ahead).await.unwrap();
+    assert_eq!(one.access().await.unwrap(), "access-1");
+    assert_eq!(scene.server.asked(), 1);
+
+    std::fs::write(scene.key.path(), "no key").unwrap();
+    let refused = one.tokens.fly(Want::Ahead).await;
+    let is_about_the_key = matches!(refused, Err(Trouble::Token(TokenTrouble::Key(_))));
+    assert!(is_about_the_key, "{refused:?}");
+    let access = one.tokens.access().await.unwrap();
+    assert_eq!(access.token.expose(), "access-1");
+    // What the upstream does not take is no good token.
+    assert!(one.tokens.instead(access.version).await.is_err());
+    assert!(one.access().await.is_err());
+}
+
+#[tokio::test]
 async fn an_authorization_server_in_trouble_is_asked_ever_less_often() {
     let (scene, one) = Scene::with_log_in(false).await;
     scene.server.fails(temporary(None));
