@@ -121,23 +121,27 @@ impl Http {
             let _ = connection.await;
         });
         let response = sender.send_request(request).await.map_err(wrong)?;
-        let answer = Answer {
-            status: response.status().as_u16(),
-            retry_after: retry_after(response.headers()),
-            date: date(response.headers()).and_then(seconds),
-            body: read(response).await.map_err(|why| trouble(to, &why))?,
+        let status = response.status().as_u16();
+        let retry_after = retry_after(response.headers());
+        let temporary = |what: &str| OAuthError::Temporary {
+            why: format!("{}: {what}", to.authority()),
+            retry_after,
         };
-        match answer.status {
-            429 | 500.. => Err(OAuthError::Temporary {
-                why: format!("{}: status {}", to.authority(), answer.status),
-                retry_after: answer.retry_after,
-            }),
+        // Whatever comes behind it: a page for people, perhaps a long one, or half of it.
+        match status {
+            429 | 500.. => return Err(temporary(&format!("status {status}"))),
             100..200 | 300..400 => {
-                let words = format!("status {}; redirects are not followed", answer.status);
-                Err(trouble(to, &words))
+                let words = format!("status {status}; redirects are not followed");
+                return Err(temporary(&words));
             }
-            _ => Ok(answer),
+            _ => {}
         }
+        Ok(Answer {
+            status,
+            retry_after,
+            date: date(response.headers()).and_then(seconds),
+            body: read(response).await.map_err(|why| temporary(&why))?,
+        })
     }
 
     async fn connect(&self, to: &Address) -> Result<Box<dyn Stream>, OAuthError> {
@@ -210,7 +214,56 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
     use super::*;
+
+    /// What comes of a server that answers with this and hangs up.
+    async fn answered(with: Vec<u8>) -> Result<Answer, OAuthError> {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let server = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut request = Vec::new();
+            while !request.ends_with(b"\r\n\r\n") {
+                stream.read_buf(&mut request).await.unwrap();
+            }
+            // Whoever has heard enough may be gone.
+            let _ = stream.write_all(&with).await;
+        });
+        let http = Http::new(None, Duration::from_secs(20)).unwrap();
+        let address = format!("http://127.0.0.1:{port}/token");
+        let answer = http.get(&address.parse().unwrap()).await;
+        server.abort();
+        answer
+    }
+
+    #[tokio::test]
+    async fn the_time_to_ask_again_counts_however_long_the_page_is_and_where_it_breaks_off() {
+        for (status, words) in [
+            (503, "status 503"),
+            (429, "status 429"),
+            (302, "redirects are not followed"),
+            (403, ""),
+        ] {
+            let head = format!(
+                "HTTP/1.1 {status} No\r\nRetry-After: 17\r\nContent-Length: 1000000\r\n\r\n"
+            );
+            for page in [0, 100, 1_000_000] {
+                let answer = [head.as_bytes(), &vec![b'x'; page]].concat();
+                let Err(OAuthError::Temporary { why, retry_after }) = answered(answer).await else {
+                    panic!("{status}, {page}");
+                };
+                assert!(why.contains(words), "{why}");
+                assert_eq!(
+                    retry_after,
+                    Some(Duration::from_secs(17)),
+                    "{status}: {why}"
+                );
+            }
+        }
+    }
 
     fn wait(fields: &[(header::HeaderName, &str)]) -> Option<u64> {
         let mut headers = HeaderMap::new();
