@@ -68,13 +68,17 @@ impl Client {
         read.map_err(|why| self.named(&why))
     }
 
-    /// Whether the server gives device codes.
+    /// Whether the server says that it gives device codes.
     ///
     /// # Errors
     /// Its OpenID configuration cannot be had.
     pub async fn has_device_codes(&self) -> Result<bool, OAuthError> {
-        Ok(self.config.preset != Preset::Google
-            && self.endpoints(Place::Device).await?.device.is_some())
+        if self.config.preset == Preset::Google {
+            return Ok(false);
+        }
+        let endpoints = self.endpoints(Place::Device).await?;
+        // What is wrong with its address is told to whoever asks for one.
+        Ok(!matches!(endpoints.find(Place::Device), Ok(None)))
     }
 
     /// New tokens for a refresh token (RFC 6749, 6).
@@ -162,7 +166,7 @@ impl Client {
     /// Asks for a device code; gives the answer where there is one.
     pub(super) async fn device(&self, form: Form) -> Result<Answer, OAuthError> {
         let endpoints = self.endpoints(Place::Device).await?;
-        let Some(address) = &endpoints.device else {
+        let Some(address) = endpoints.find(Place::Device)? else {
             return Err(self.misconfigured("the server gives no device codes"));
         };
         // The secret, too, where there is one: RFC 8628, 3.1.
@@ -225,7 +229,7 @@ impl Client {
     pub(super) async fn endpoints(&self, place: Place) -> Result<Arc<Endpoints>, OAuthError> {
         let written = Endpoints::written(&self.config);
         // Where the secret goes is never written down.
-        let is_enough = written.has(place)
+        let is_enough = written.find(place)?.is_some()
             && (place == Place::Authorization || self.config.client_secret.is_none());
         let issuer = self.config.issuer.as_ref();
         let Some(issuer) = issuer.filter(|_| !is_enough) else {
@@ -256,7 +260,7 @@ impl Client {
 
     fn token_endpoint<'a>(&self, endpoints: &'a Endpoints) -> Result<&'a Address, OAuthError> {
         let none = || self.misconfigured("the server has no token endpoint");
-        endpoints.token.as_ref().ok_or_else(none)
+        endpoints.find(Place::Token)?.ok_or_else(none)
     }
 
     pub(super) fn misconfigured(&self, why: &str) -> OAuthError {

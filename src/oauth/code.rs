@@ -49,7 +49,7 @@ impl CodeLogin {
     pub async fn begin(client: &Client, user: &str, port: u16) -> Result<Self, OAuthError> {
         let config = client.config();
         let endpoints = client.endpoints(Place::Authorization).await?;
-        let Some(authorization) = &endpoints.authorization else {
+        let Some(authorization) = endpoints.find(Place::Authorization)? else {
             return Err(client.misconfigured("the server has no address that people are sent to"));
         };
         // Microsoft ignores the port of "http://localhost" only, if that is what was registered; the others want the number (RFC 8252, 8.3).

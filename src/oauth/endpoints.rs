@@ -4,7 +4,9 @@
 
 use serde::Deserialize;
 
+use super::answer::cleaned;
 use super::http::{Answer, Http};
+use super::shown::Shown;
 use super::{Address, OAuthError};
 use crate::config;
 
@@ -14,9 +16,11 @@ const WELL_KNOWN: &str = "/.well-known/openid-configuration";
 /// See the module.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Endpoints {
-    pub(super) authorization: Option<Address>,
-    pub(super) token: Option<Address>,
-    pub(super) device: Option<Address>,
+    authorization: Option<Address>,
+    token: Option<Address>,
+    device: Option<Address>,
+    /// What is wrong with those that the OpenID configuration names and nobody may need; sentences.
+    unusable: Vec<(Place, String)>,
     /// Whether the client's secret goes into the form; else into the field `Authorization` (RFC 6749, 2.3.1).
     pub(super) secret_in_form: bool,
 }
@@ -45,6 +49,7 @@ impl Endpoints {
             authorization: config.authorization_url.clone(),
             token: config.token_url.clone(),
             device: config.device_url.clone(),
+            unusable: Vec::new(),
             secret_in_form: true,
         }
     }
@@ -57,12 +62,31 @@ impl Endpoints {
         read(&http.get(&address).await?, &address, plain, self)
     }
 
-    /// Whether it is known where this is.
-    pub(super) fn has(&self, place: Place) -> bool {
-        match place {
-            Place::Authorization => self.authorization.is_some(),
-            Place::Token => self.token.is_some(),
-            Place::Device => self.device.is_some(),
+    /// Where this is; `None`: that is not known.
+    ///
+    /// # Errors
+    /// The OpenID configuration says where, and that cannot be used.
+    pub(super) fn find(&self, place: Place) -> Result<Option<&Address>, OAuthError> {
+        let known = match place {
+            Place::Authorization => &self.authorization,
+            Place::Token => &self.token,
+            Place::Device => &self.device,
+        };
+        let wrong = self.unusable.iter().find(|(of, _)| *of == place);
+        match (known, wrong) {
+            (None, Some((_, why))) => Err(OAuthError::Misconfigured(why.clone())),
+            (known, _) => Ok(known.as_ref()),
+        }
+    }
+}
+
+impl Place {
+    /// As an OpenID configuration names it.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Authorization => "authorization_endpoint",
+            Self::Token => "token_endpoint",
+            Self::Device => "device_authorization_endpoint",
         }
     }
 }
@@ -90,17 +114,42 @@ fn read(
             "the OpenID configuration at {address} is that of another issuer"
         )));
     }
-    let or_parsed = |written: Option<Address>, text: Option<String>| match (written, text) {
-        (None, Some(text)) => text.parse().map(Some).map_err(OAuthError::Misconfigured),
-        (written, _) => Ok(written),
+    let or_parsed = |place: Place, written: Option<Address>, text: Option<String>| {
+        let (None, Some(text)) = (&written, text) else {
+            return Ok(written);
+        };
+        text.parse().map(Some).map_err(|why: String| {
+            let (name, why) = (place.name(), cleaned(&why, &Shown::default()));
+            format!("the {name} of the OpenID configuration at {address} cannot be used: {why}")
+        })
     };
+    let mut unusable = Vec::new();
+    // A refresh needs neither of them.
+    let mut or_absent = |place: Place, written: Option<Address>, text: Option<String>| {
+        or_parsed(place, written, text).unwrap_or_else(|why| {
+            unusable.push((place, why));
+            None
+        })
+    };
+    let authorization = or_absent(
+        Place::Authorization,
+        written.authorization,
+        document.authorization_endpoint,
+    );
+    let device = or_absent(
+        Place::Device,
+        written.device,
+        document.device_authorization_endpoint,
+    );
+    let token = or_parsed(Place::Token, written.token, document.token_endpoint);
     // The default is the field (Discovery, 3).
     let methods = document.token_endpoint_auth_methods_supported;
     let in_form = |methods: Vec<String>| methods.iter().any(|one| one == "client_secret_post");
     Ok(Endpoints {
-        authorization: or_parsed(written.authorization, document.authorization_endpoint)?,
-        token: or_parsed(written.token, document.token_endpoint)?,
-        device: or_parsed(written.device, document.device_authorization_endpoint)?,
+        authorization,
+        token: token.map_err(OAuthError::Misconfigured)?,
+        device,
+        unusable,
         secret_in_form: methods.is_some_and(in_form),
     })
 }
@@ -125,6 +174,7 @@ mod tests {
             authorization: None,
             token: token.map(|address| address.parse().unwrap()),
             device: None,
+            unusable: Vec::new(),
             secret_in_form: true,
         };
         let answer = Answer {
@@ -152,6 +202,35 @@ mod tests {
     }
 
     #[test]
+    fn an_address_that_cannot_be_used_stands_in_the_way_only_of_who_needs_it() {
+        let long = "x".repeat(60_000);
+        for place in [Place::Authorization, Place::Device] {
+            for wrong in [
+                "http://idp.example/x",
+                "",
+                "\\u001b[2J evil \\r\\n",
+                &format!("https://{long}/ {long}"),
+                &"word ".repeat(10_000),
+            ] {
+                let more = format!(",\"{}\":\"{wrong}\"", place.name());
+                let all = found(200, &document(&more)).unwrap();
+                let token = all.find(Place::Token).unwrap();
+                assert_eq!(token.map(Address::path), Some("/t"));
+                let error = all.find(place).unwrap_err().to_string();
+                assert!(error.contains(place.name()), "{error}");
+                assert!(error.len() < 500, "{error}");
+                assert!(!error.contains(char::is_control), "{error:?}");
+            }
+        }
+        let error = found(200, &document("").replace("https://idp.example/t", &long));
+        let error = error.unwrap_err().to_string();
+        assert!(
+            error.contains("token_endpoint") && error.len() < 500,
+            "{error}"
+        );
+    }
+
+    #[test]
     fn what_is_written_down_wins_over_what_is_found() {
         let clear = document("").replace("https://idp.example/t", "http://idp.example/t");
         let all = found_besides(Some("https://own.example/t"), 200, &clear).unwrap();
@@ -166,6 +245,7 @@ mod tests {
         let clear = document("").replace("https://idp.example/t", "http://idp.example/t");
         let error = found(200, &clear).unwrap_err().to_string();
         assert!(error.contains("is not encrypted"), "{error}");
+        assert!(error.contains("token_endpoint"), "{error}");
         assert!(matches!(found(404, ""), Err(OAuthError::Misconfigured(_))));
         assert!(matches!(
             found(200, "<html>"),

@@ -269,6 +269,22 @@ fn who_wants_a_device_code_where_there_is_none_hears_what_helps() {
 }
 
 #[test]
+fn an_address_for_device_codes_that_cannot_be_used_stops_only_who_needs_it() {
+    let place = Place::new("");
+    place.server.devices_at("http://idp.example/device");
+    place.fails(
+        place.login(&["--device"]),
+        "the device_authorization_endpoint of the OpenID configuration",
+    );
+    let mut login = place.login(&["--no-browser"]);
+    let back = consent(&login.address());
+    login.paste(&back);
+    let (status, said) = login.end();
+    assert!(status.success(), "{said}");
+    assert!(said.contains("There is no device code: "), "{said}");
+}
+
+#[test]
 fn a_server_that_speaks_for_another_one_is_not_believed() {
     let place = Place::new("");
     place.server.pretend_another_issuer();

@@ -122,6 +122,11 @@ impl OAuthServer {
         self.state().no_devices = true;
     }
 
+    /// From now on discovery says that device codes are there.
+    pub fn devices_at(&self, address: &'static str) {
+        self.state().devices_at = Some(address);
+    }
+
     /// Device codes are refused with these words from now on.
     pub fn refuse_devices(&self, words: &'static str) {
         self.state().device_refusal = Some(words);
@@ -345,6 +350,9 @@ async fn answer(request: Request<Body>, port: u16, state: &Mutex<State>) -> Resp
                     "introspection_endpoint": format!("{here}/introspect"),
                     "token_endpoint_auth_methods_supported": state.methods,
                 });
+                if let Some(elsewhere) = state.devices_at {
+                    all["device_authorization_endpoint"] = elsewhere.into();
+                }
                 if state.no_devices {
                     all["device_authorization_endpoint"].take();
                 }

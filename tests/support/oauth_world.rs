@@ -75,6 +75,8 @@ pub(super) struct State {
     pub(super) deny: bool,
     /// Discovery tells of no device codes.
     pub(super) no_devices: bool,
+    /// Where discovery says that they are, instead of here.
+    pub(super) devices_at: Option<&'static str>,
     /// With what words device codes are refused.
     pub(super) device_refusal: Option<&'static str>,
     /// Sent back instead of the state that was given.
@@ -102,6 +104,7 @@ impl State {
             account: None,
             deny: false,
             no_devices: false,
+            devices_at: None,
             device_refusal: None,
             wrong_state: false,
             wrong_issuer: false,
