@@ -41,8 +41,11 @@ pub struct DeviceLogin {
 pub enum DeviceError {
     /// The person, or somebody who decides for them, said no.
     Denied,
-    /// Nobody did anything in time.
-    Expired,
+    /// Nobody did anything in time, as far as is known.
+    Expired {
+        /// Why that could not be asked at last; none: the server has said so.
+        trouble: Option<String>,
+    },
     /// There was other trouble.
     Other(OAuthError),
 }
@@ -51,7 +54,16 @@ impl std::fmt::Display for DeviceError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Denied => f.write_str("the log-in was denied"),
-            Self::Expired => f.write_str("the code was not entered in time; begin again"),
+            Self::Expired { trouble } => {
+                f.write_str("the code was not entered in time; begin again")?;
+                match trouble {
+                    Some(trouble) => write!(
+                        f,
+                        " (the authorization server could not be asked at last: {trouble})"
+                    ),
+                    None => Ok(()),
+                }
+            }
             Self::Other(error) => error.fmt(f),
         }
     }
@@ -115,6 +127,7 @@ impl DeviceLogin {
         let end = Instant::now() + self.lifetime;
         let mut interval = self.interval;
         loop {
+            let mut trouble = None;
             sleep(interval).await;
             let code = self.code.expose();
             let form = Form::new()
@@ -127,7 +140,8 @@ impl DeviceLogin {
                     next => next,
                 },
                 // RFC 8628, 3.5: no answer is a reason to ask less often.
-                Err(OAuthError::Temporary { retry_after, .. }) => {
+                Err(OAuthError::Temporary { why, retry_after }) => {
+                    trouble = Some(why);
                     let longer = (interval * 2).min(*INTERVALS.end());
                     Next::Wait(retry_after.unwrap_or_default().max(longer))
                 }
@@ -136,10 +150,10 @@ impl DeviceLogin {
             match next {
                 Next::Wait(longer) => interval = longer,
                 Next::Denied => return Err(DeviceError::Denied),
-                Next::Expired | Next::Fail => return Err(DeviceError::Expired),
+                Next::Expired | Next::Fail => return Err(DeviceError::Expired { trouble }),
             }
             if Instant::now() + interval > end {
-                return Err(DeviceError::Expired);
+                return Err(DeviceError::Expired { trouble });
             }
         }
     }

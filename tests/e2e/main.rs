@@ -61,6 +61,7 @@ mod model;
 mod moved_upstream;
 mod oauth;
 mod oauth_check;
+mod oauth_device;
 mod oauth_discovery;
 mod oauth_grants;
 mod oauth_login;

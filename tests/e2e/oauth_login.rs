@@ -15,14 +15,14 @@ use crate::support::tree::{Account, Tree};
 const USER: &str = "sales@example.com";
 
 /// A server, and a configuration with an account whose tokens come from there.
-struct Place {
-    server: OAuthServer,
+pub struct Place {
+    pub server: OAuthServer,
     tree: Tree,
     config: PathBuf,
 }
 
 impl Place {
-    fn new(keys: &str) -> Self {
+    pub fn new(keys: &str) -> Self {
         let server = OAuthServer::start();
         let table = server.table("idp", keys);
         Self::with(server, &table)
@@ -42,7 +42,7 @@ impl Place {
         }
     }
 
-    fn login(&self, arguments: &[&str]) -> LoginCommand {
+    pub fn login(&self, arguments: &[&str]) -> LoginCommand {
         LoginCommand::start(&[&["sales"], arguments].concat(), &self.config)
     }
 
@@ -70,7 +70,7 @@ impl Place {
         assert_eq!(self.state(), "good");
     }
 
-    fn fails(&self, login: LoginCommand, words: &str) {
+    pub fn fails(&self, login: LoginCommand, words: &str) {
         let (status, said) = login.end();
         assert_eq!(status.code(), Some(1), "{said}");
         assert!(said.contains(words), "{said}");
@@ -216,23 +216,6 @@ fn a_person_types_a_code_on_any_machine() {
 }
 
 #[test]
-fn a_device_code_can_be_denied_and_expire() {
-    for (expires, words) in [
-        (false, "the log-in was denied"),
-        (true, "the code was not entered in time"),
-    ] {
-        let place = Place::new("grant = \"device\"");
-        let mut login = place.login(&[]);
-        login.line("enter the code");
-        match expires {
-            true => place.server.expire_device(),
-            false => place.server.decide(Err(())),
-        }
-        place.fails(login, words);
-    }
-}
-
-#[test]
 fn a_clients_secret_is_withheld_where_device_codes_are_refused() {
     let place = Place::new("grant = \"device\"\nclient_secret_env = \"SECRET\"\n");
     place.server.refuse_devices("not client-secret-9f2c");
@@ -266,22 +249,6 @@ fn who_wants_a_device_code_where_there_is_none_hears_what_helps() {
             "{said}"
         );
     }
-}
-
-#[test]
-fn an_address_for_device_codes_that_cannot_be_used_stops_only_who_needs_it() {
-    let place = Place::new("");
-    place.server.devices_at("http://idp.example/device");
-    place.fails(
-        place.login(&["--device"]),
-        "the device_authorization_endpoint of the OpenID configuration",
-    );
-    let mut login = place.login(&["--no-browser"]);
-    let back = consent(&login.address());
-    login.paste(&back);
-    let (status, said) = login.end();
-    assert!(status.success(), "{said}");
-    assert!(said.contains("There is no device code: "), "{said}");
 }
 
 #[test]

@@ -16,7 +16,7 @@ use crate::check::trial::{Trial, Tried};
 use crate::cli::oauth::Login as Options;
 use crate::config::{Config, Grant};
 use crate::oauth::{
-    Client, CodeLogin, DeviceLogin, Granted, Loopback, OAuthError, Returned, Visit,
+    Client, CodeLogin, DeviceError, DeviceLogin, Granted, Loopback, OAuthError, Returned, Visit,
 };
 use crate::run::{keeper, oauth_client};
 use crate::secret::Secret;
@@ -153,7 +153,12 @@ async fn by_device(
         device.lifetime.as_secs() / 60
     )?;
     let granted = device.finish(client).await;
-    granted.map_err(|error| CommandError::Failed(error.to_string()))
+    granted.map_err(|error| {
+        CommandError::Failed(match error {
+            DeviceError::Other(error) => in_words(&error),
+            error => error.to_string(),
+        })
+    })
 }
 
 async fn by_code(
