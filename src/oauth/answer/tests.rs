@@ -39,6 +39,26 @@ fn a_grant_has_an_access_token_and_perhaps_a_refresh_token() {
 }
 
 #[test]
+fn a_refresh_token_is_any_visible_text_and_one_that_is_not_is_an_error() {
+    let with = |refresh: &str| format!("{{\"access_token\":\"a\",\"refresh_token\":{refresh}}}");
+    let long = "x".repeat(20_000);
+    for refresh in ["r", "a refresh token ~", " ", &long] {
+        let granted = granted(&with(&format!("\"{refresh}\"")));
+        assert_eq!(granted.refresh.unwrap().expose(), refresh);
+    }
+    assert!(granted(&with("null")).refresh.is_none());
+    for wrong in ["\"\"", "\"a\\r\\nb\"", "\"a\\u0000b\"", "\"secr\u{e4}t\""] {
+        let error = read(&answer(200, &with(wrong)), &Shown::default()).unwrap_err();
+        assert!(matches!(error, OAuthError::Temporary { .. }), "{error}");
+        let words = error.to_string();
+        assert!(
+            words.contains("refresh token") && !words.contains("secr"),
+            "{words}"
+        );
+    }
+}
+
+#[test]
 fn a_lifetime_is_believed_within_reason() {
     let cases = [
         ("3599", 3599),
