@@ -2,6 +2,7 @@
 //!
 //! Must not know: who wants it.
 
+use std::fmt::Display;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
@@ -39,6 +40,8 @@ pub(super) struct Due {
     meanwhile: Option<Access>,
     /// Whether the time to ask again is not waited for.
     pub(super) at_once: bool,
+    /// Why what is kept cannot be opened, where it need not be.
+    pub(super) unopened: Option<TokenTrouble>,
 }
 
 impl Tokens {
@@ -70,15 +73,14 @@ impl Tokens {
 
     fn judge(&self, kept: Option<&StoredToken>, want: Want) -> Result<Verdict, Trouble> {
         let opened = kept.map(|kept| self.keeper.open(&self.owner, kept));
-        let opened = match opened.transpose() {
+        let (opened, unopened) = match opened.transpose() {
             // There is nothing in them that cannot be had again.
             Err(Trouble::Token(trouble @ TokenTrouble::Sealed { .. }))
                 if !self.renew.needs_refresh_token() =>
             {
-                warn!(account = self.owner.account, %trouble, "another token is asked for");
-                None
+                (None, Some(trouble))
             }
-            opened => opened?.flatten(),
+            opened => (opened?.flatten(), None),
         };
         let (opened, of_another) = match opened {
             Some(opened) if !opened.is_for(&self.owner) => (None, Some(opened.user)),
@@ -112,6 +114,7 @@ impl Tokens {
                 shown,
                 meanwhile: Some(access),
                 at_once,
+                unopened,
             }));
         }
         let account = self.owner.account.clone();
@@ -131,6 +134,7 @@ impl Tokens {
                     shown,
                     meanwhile: None,
                     at_once,
+                    unopened,
                 }));
             }
             TokenState::Misconfigured => TokenTrouble::Misconfigured(why()),
@@ -220,10 +224,20 @@ impl Tokens {
             Trouble::Token(trouble) => self.say(trouble),
             // By each session, as it is when the upstream says it.
             Trouble::Account(_) => {}
-            other => {
+            other if self.is_news(other) => {
                 warn!(account = self.owner.account, trouble = %other, "no token for the account")
             }
+            _ => {}
         }
+    }
+
+    /// Whether this is not what was logged last.
+    fn is_news(&self, trouble: &impl Display) -> bool {
+        let words = trouble.to_string();
+        let mut memory = self.memory();
+        let is_news = memory.logged.as_ref() != Some(&words);
+        memory.logged = Some(words);
+        is_news
     }
 
     /// Logs trouble once for as long as it lasts.
@@ -232,8 +246,7 @@ impl Tokens {
         if trouble.needs_a_person().is_some() {
             self.metrics.token_revoked(account);
         }
-        let was = self.memory().logged.replace(trouble.clone());
-        if was.as_ref() == Some(trouble) {
+        if !self.is_news(trouble) {
             return;
         }
         match trouble {

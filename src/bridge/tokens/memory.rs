@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use super::super::trouble::Trouble;
 use super::refused::Refused;
-use super::{Access, LOOK, TokenTrouble};
+use super::{Access, LOOK};
 use crate::store::NewToken;
 
 #[derive(Default)]
@@ -21,8 +21,8 @@ pub(super) struct Memory {
     pub(super) unkept: Option<Unkept>,
     /// When the background looks again, in seconds since 1970; at once at first.
     pub(super) look_at: i64,
-    /// The trouble that was logged last: it is, once.
-    pub(super) logged: Option<TokenTrouble>,
+    /// The trouble that was logged last, in words: it is, once.
+    pub(super) logged: Option<String>,
     /// Whether trouble of a process before, which may have had another configuration, was looked past, or there was none.
     pub(super) has_asked: bool,
 }

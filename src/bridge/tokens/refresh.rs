@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use tokio::time::{sleep, timeout};
+use tracing::warn;
 
 use super::super::trouble::Trouble;
 use super::find::Due;
@@ -48,6 +49,9 @@ impl Tokens {
             return Ok(None);
         };
         self.memory().has_asked = true;
+        if let Some(trouble) = &due.unopened {
+            warn!(account = self.owner.account, %trouble, "another token is asked for");
+        }
         let renewed = timeout(RENEWAL, self.renew.renew(due.shown.as_ref())).await;
         let renewed = renewed.unwrap_or_else(|_| {
             Err(OAuthError::Temporary {

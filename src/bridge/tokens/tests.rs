@@ -1,6 +1,7 @@
 //! Tokens of one account with an authorization server that does what a test says, and a true store.
 
 mod again;
+mod logged;
 mod refused;
 mod trouble;
 mod watched;
