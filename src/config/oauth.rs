@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::{Config, SecretSource};
+use crate::auth::TokenKey;
 use crate::oauth::Address;
 use crate::secret::SecretFile;
 
@@ -84,10 +85,10 @@ impl OAuth {
 }
 
 impl Config {
-    /// What is allowed and not wise about [`Config::oauth`] and [`Config::token_key`], as sentences.
+    /// What is allowed and not wise about [`Config::oauth`] and the key of the tokens, configured or the bridge's own, as sentences.
     #[must_use]
     pub fn oauth_warnings(&self) -> Vec<String> {
-        let key = self.token_key.as_ref().and_then(SecretSource::warning);
+        let key = TokenKey::new(self.token_key.clone(), &self.state.folder).warning();
         let each = self.oauth.iter().flat_map(|oauth| {
             let name = &oauth.name;
             let named = |warning| format!("[oauth.{name}]: {warning}");

@@ -1,5 +1,7 @@
 //! Authorization servers: what their tables mean, how accounts name them, and what is said about wrong ones.
 
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
 use super::file::File;
@@ -368,4 +370,25 @@ fn bridges_that_share_a_state_have_a_common_key_for_tokens() {
         Some(SecretSource::Credential("key".to_owned()))
     );
     assert_eq!(loaded(&text("")).token_key, None);
+}
+
+#[test]
+fn a_key_of_tokens_that_everybody_can_read_is_warned_of_wherever_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let state = format!("state = \"{}\"\n", folder.path().display());
+    let configured = format!(
+        "{state}token_key_file = \"{}/key\"\n",
+        folder.path().display()
+    );
+    for (top, name) in [(state, "token.key"), (configured, "key")] {
+        let config = loaded(&format!("{top}{UPSTREAM}"));
+        assert_eq!(config.oauth_warnings(), Vec::<String>::new());
+        let file = folder.path().join(name);
+        fs::write(&file, "").unwrap();
+        fs::set_permissions(&file, Permissions::from_mode(0o604)).unwrap();
+        let warnings = config.oauth_warnings();
+        assert_eq!(warnings.len(), 1, "{warnings:?}");
+        assert!(warnings[0].contains(file.to_str().unwrap()), "{warnings:?}");
+        fs::remove_file(&file).unwrap();
+    }
 }
