@@ -310,8 +310,7 @@ pub fn token_owners(config: &Config) -> Vec<Owner> {
 fn oauth_clients(config: &Config) -> Result<HashMap<&str, Arc<Client>>, StartError> {
     let mut clients = HashMap::new();
     for oauth in &config.oauth {
-        let is_it = |account: &config::Account| matches!(&account.access, Access::OAuth { provider, .. } if *provider == oauth.name);
-        if config.accounts.iter().any(is_it) {
+        if config.needs(oauth) {
             clients.insert(oauth.name.as_str(), Arc::new(oauth_client(oauth)?));
         }
     }

@@ -5,7 +5,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{Config, SecretSource};
+use super::{Access, Config, SecretSource};
 use crate::auth::TokenKey;
 use crate::oauth::Address;
 use crate::secret::SecretFile;
@@ -85,6 +85,14 @@ impl OAuth {
 }
 
 impl Config {
+    /// Whether an account is opened with tokens from there.
+    #[must_use]
+    pub fn needs(&self, oauth: &OAuth) -> bool {
+        self.accounts.iter().any(|account| {
+            matches!(&account.access, Access::OAuth { provider, .. } if *provider == oauth.name)
+        })
+    }
+
     /// What is allowed and not wise about [`Config::oauth`] and the key of the tokens, configured or the bridge's own, as sentences.
     #[must_use]
     pub fn oauth_warnings(&self) -> Vec<String> {

@@ -21,7 +21,8 @@ use crate::secret::Secret;
 /// A log-in that was begun.
 #[derive(Debug)]
 pub struct CodeLogin {
-    address: String,
+    /// The state is in it.
+    address: Secret,
     redirect: String,
     state: Secret,
     verifier: Secret,
@@ -82,7 +83,7 @@ impl CodeLogin {
         let address = authorization.as_str();
         let joint = if address.contains('?') { '&' } else { '?' };
         Ok(Self {
-            address: format!("{address}{joint}{}", query.text().expose()),
+            address: Secret::new(format!("{address}{joint}{}", query.text().expose())),
             redirect,
             state,
             verifier,
@@ -93,7 +94,7 @@ impl CodeLogin {
     /// Where the person is sent to.
     #[must_use]
     pub fn address(&self) -> &str {
-        &self.address
+        self.address.expose()
     }
 
     /// Where the browser comes back to.
@@ -176,7 +177,7 @@ mod tests {
 
     fn login(issuer: Option<&str>) -> CodeLogin {
         CodeLogin {
-            address: String::new(),
+            address: Secret::new("https://idp.example/?state=st".to_owned()),
             redirect: String::new(),
             state: Secret::new("st".to_owned()),
             verifier: Secret::new("v".to_owned()),
@@ -210,6 +211,17 @@ mod tests {
                 "{query}"
             );
         }
+    }
+
+    #[test]
+    fn a_log_in_shows_nothing_that_somebody_else_could_use() {
+        let login = login(None);
+        let returned = login.read_query("code=4711&state=st");
+        let shown = format!("{login:?} {returned:?}");
+        assert!(
+            !shown.contains("state=st") && !shown.contains("4711"),
+            "{shown}"
+        );
     }
 
     #[test]

@@ -12,6 +12,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
+use crate::secret::Secret;
+
 /// Longer than any redirect; Microsoft's codes have up to two thousand characters.
 const MAX_HEAD: usize = 16 * 1024;
 /// For a request to come, or an answer to go.
@@ -32,8 +34,8 @@ pub struct Loopback {
 /// A browser that was redirected here and waits for an answer.
 #[derive(Debug)]
 pub struct Visit {
-    /// What stands behind the `?`.
-    pub query: String,
+    /// What stands behind the `?`: perhaps a code.
+    pub query: Secret,
     stream: TcpStream,
 }
 
@@ -104,7 +106,7 @@ async fn read(mut stream: TcpStream) -> Option<Visit> {
     let query = line
         .strip_prefix("GET /?")
         .and_then(|rest| rest.split_once(' '))
-        .map(|(query, _)| query.to_owned());
+        .map(|(query, _)| Secret::new(query.to_owned()));
     match query {
         Some(query) => Some(Visit { query, stream }),
         // Such as "/favicon.ico".
@@ -167,7 +169,8 @@ mod tests {
         let icon = ask(port, "GET /favicon.ico HTTP/1.1\r\n\r\n").await;
         let browser = ask(port, "GET /?code=1&state=2 HTTP/1.1\r\nHost: x\r\n\r\n").await;
         let visit = loopback.visit().await;
-        assert_eq!(visit.query, "code=1&state=2");
+        assert_eq!(visit.query.expose(), "code=1&state=2");
+        assert!(!format!("{visit:?}").contains("code=1"), "{visit:?}");
         visit.answer(true, "Thanks.").await;
         let answer = answer_to(browser).await;
         assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
@@ -176,7 +179,7 @@ mod tests {
         let waiting = tokio::spawn(async move { loopback.visit().await.query });
         assert!(answer_to(icon).await.starts_with("HTTP/1.1 404 "));
         ask(port, "GET /?x HTTP/1.1\r\n\r\n").await;
-        assert_eq!(waiting.await.unwrap(), "x");
+        assert_eq!(waiting.await.unwrap().expose(), "x");
     }
 
     #[tokio::test]
@@ -195,6 +198,6 @@ mod tests {
         let _ = long.read_to_end(&mut rest).await;
         assert!(rest.is_empty());
         ask(port, "GET /?y HTTP/1.1\r\n\r\n").await;
-        assert_eq!(waiting.await.unwrap(), "y");
+        assert_eq!(waiting.await.unwrap().expose(), "y");
     }
 }

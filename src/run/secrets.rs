@@ -4,7 +4,7 @@
 
 use super::{oauth_client, token_owners};
 use crate::auth::TokenKey;
-use crate::config::{self, Access, Config};
+use crate::config::Config;
 
 /// What is wrong with one of them.
 #[derive(Debug, PartialEq, Eq)]
@@ -33,8 +33,7 @@ pub fn faults(config: &Config) -> Vec<Fault> {
         });
     }
     for oauth in &config.oauth {
-        let of_it = |account: &config::Account| matches!(&account.access, Access::OAuth { provider, .. } if *provider == oauth.name);
-        let needed = config.accounts.iter().any(of_it);
+        let needed = config.needs(oauth);
         let fault = match oauth_client(oauth) {
             Ok(client) => client.check_secrets().err().map(|why| (why, false)),
             Err(error) => Some((error.to_string(), needed)),

@@ -59,8 +59,6 @@ pub struct StoredToken {
     pub retry_in: i64,
     /// How many refreshes have failed since the last one that went well.
     pub attempts: i64,
-    /// Whether somebody may refresh them at the moment.
-    pub is_claimed: bool,
 }
 
 /// New tokens, sealed.
@@ -134,15 +132,6 @@ impl Store {
             Box::pin(find(id, *engine, conn))
         })
         .await
-    }
-
-    /// All tokens, in the order of their mailboxes.
-    ///
-    /// # Errors
-    /// See [`StoreError`].
-    pub async fn tokens(&self) -> Result<Vec<(TokenId, StoredToken)>, StoreError> {
-        self.read(self.0.engine, |engine, conn| Box::pin(all(*engine, conn)))
-            .await
     }
 
     /// The right to refresh the tokens, for so many seconds: one at a time has it. `None` where another has it, where they have another
@@ -251,8 +240,7 @@ impl Store {
 /// `{now}` stands for the database's clock, `{row}` for the columns that [`token_of`] reads.
 fn timed(statement: &str, engine: Engine) -> AssertSqlSafe<String> {
     const ROW: &str = "sealed, version, state, expires_at - {now}, expires_at - refreshed_at, refreshed_at, expires_at, last_error, \
-                       error_at, retry_at - {now}, attempts, \
-                       CASE WHEN claimed_until > {now} THEN CAST(1 AS BIGINT) ELSE CAST(0 AS BIGINT) END";
+                       error_at, retry_at - {now}, attempts";
     let statement = statement.replace("{row}", ROW);
     AssertSqlSafe(statement.replace("{now}", engine.clock()))
 }
@@ -271,21 +259,6 @@ async fn find(
     row.map(|row| token_of(&row)).transpose()
 }
 
-async fn all(engine: Engine, conn: &mut Conn) -> Result<Vec<(TokenId, StoredToken)>, Failure> {
-    let statement = "SELECT {row}, mailbox_id, provider FROM token ORDER BY mailbox_id, provider";
-    let rows = sqlx::query(timed(statement, engine))
-        .fetch_all(&mut *conn)
-        .await?;
-    let each = rows.iter().map(|row| {
-        let id = TokenId {
-            mailbox: MailboxId(row.int(12)?),
-            provider: row.string(13)?,
-        };
-        Ok((id, token_of(row)?))
-    });
-    each.collect()
-}
-
 fn token_of(row: &AnyRow) -> Result<StoredToken, Failure> {
     let state = TokenState::from_text(&row.string(2)?);
     Ok(StoredToken {
@@ -300,7 +273,6 @@ fn token_of(row: &AnyRow) -> Result<StoredToken, Failure> {
         error_at: row.maybe_int(8)?,
         retry_in: row.int(9)?,
         attempts: row.int(10)?,
-        is_claimed: row.int(11)? != 0,
     })
 }
 

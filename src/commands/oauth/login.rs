@@ -226,7 +226,7 @@ async fn returned(
     let mut lines = lines(input);
     loop {
         let (returned, visit) = tokio::select! {
-            visit = loopback.visit() => (login.read_query(&visit.query), Some(visit)),
+            visit = loopback.visit() => (login.read_query(visit.query.expose()), Some(visit)),
             // Where nothing can be pasted the browser is waited for.
             Some(line) = lines.recv() => match line.expose().trim() {
                 "" => continue,
