@@ -102,25 +102,23 @@ pub(super) fn read(answer: &Answer, shown: &Shown) -> Result<Outcome, OAuthError
             cleaned(&kind, shown)
         )));
     }
+    // Some write none in this way.
+    let refresh = body.refresh_token.filter(|it| !it.expose().is_empty());
     // Not the older one, in silence: the server may take that no more.
-    if body
-        .refresh_token
-        .as_ref()
-        .is_some_and(|it| !is_refresh_token(it))
-    {
+    if refresh.as_ref().is_some_and(|it| !is_refresh_token(it)) {
         return Err(no_answer("has a refresh token that cannot be used"));
     }
     Ok(Outcome::Granted(Granted {
         access,
         lifetime: lifetime(&body.expires_in),
-        refresh: body.refresh_token,
+        refresh,
     }))
 }
 
 /// RFC 6749, A.17. It goes back in a form only, and no longer than the answer that it came in.
 fn is_refresh_token(token: &Secret) -> bool {
     let text = token.expose();
-    !text.is_empty() && text.bytes().all(|byte| (b' '..=b'~').contains(&byte))
+    text.bytes().all(|byte| (b' '..=b'~').contains(&byte))
 }
 
 /// RFC 6750, 2.1, a little wider: nothing that could end a field of XOAUTH2 or a line.

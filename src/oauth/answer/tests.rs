@@ -47,7 +47,11 @@ fn a_refresh_token_is_any_visible_text_and_one_that_is_not_is_an_error() {
         assert_eq!(granted.refresh.unwrap().expose(), refresh);
     }
     assert!(granted(&with("null")).refresh.is_none());
-    for wrong in ["\"\"", "\"a\\r\\nb\"", "\"a\\u0000b\"", "\"secr\u{e4}t\""] {
+    assert!(
+        granted(&with("\"\"")).refresh.is_none(),
+        "some say so that there is none"
+    );
+    for wrong in ["\"a\\r\\nb\"", "\"a\\u0000b\"", "\"secr\u{e4}t\""] {
         let error = read(&answer(200, &with(wrong)), &Shown::default()).unwrap_err();
         assert!(matches!(error, OAuthError::Temporary { .. }), "{error}");
         let words = error.to_string();
