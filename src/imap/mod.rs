@@ -29,6 +29,7 @@ mod listing;
 mod login;
 mod meaning;
 mod plain_row;
+mod quota;
 pub mod recognize;
 mod reply;
 mod row;
@@ -53,6 +54,7 @@ pub use folders::{Folder, to_wire};
 pub use identity::Identity;
 pub use listing::{Listed, refresh};
 pub use meaning::Pressure;
+pub use quota::Quota;
 pub use reply::{Capabilities, Reply};
 
 use std::time::Duration;
