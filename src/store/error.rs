@@ -44,6 +44,22 @@ pub enum StoreError {
 
 impl std::error::Error for StoreError {}
 
+impl StoreError {
+    /// Whether the store itself is in trouble, and not what was asked of it.
+    pub fn is_trouble(&self) -> bool {
+        match self {
+            Self::Unavailable(_) | Self::Full(_) | Self::Corrupt(_) => true,
+            Self::Newer { .. }
+            | Self::InUse { .. }
+            | Self::Conflict
+            | Self::LeaseLost
+            | Self::Taken(_)
+            | Self::NoSuch(_)
+            | Self::Refused(_) => false,
+        }
+    }
+}
+
 impl fmt::Display for StoreError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

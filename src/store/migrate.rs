@@ -11,7 +11,7 @@ use super::error::Failure;
 use super::sql::{Conn, count, execute};
 
 /// In order; the first brings the schema to version 1. Never changed once released.
-const MIGRATIONS: [&str; 8] = [
+const MIGRATIONS: [&str; 9] = [
     include_str!("migrations/0001_start.sql"),
     include_str!("migrations/0002_found_below.sql"),
     include_str!("migrations/0003_tokens.sql"),
@@ -20,6 +20,7 @@ const MIGRATIONS: [&str; 8] = [
     include_str!("migrations/0006_lasting.sql"),
     include_str!("migrations/0007_waiting.sql"),
     include_str!("migrations/0008_true_size.sql"),
+    include_str!("migrations/0009_quota.sql"),
 ];
 
 /// The newest version that this program knows.

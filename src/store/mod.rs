@@ -21,14 +21,17 @@ mod marks;
 mod measured;
 mod migrate;
 mod prune;
+mod quotas;
 mod registers;
 mod remembered;
+mod secret_key;
 mod sql;
 mod tokens;
 mod traffic;
 mod troubles;
 mod types;
 mod wanted;
+mod watched;
 mod writer;
 
 pub use budgets::{Caps, Claimed, Connecting};
@@ -38,9 +41,10 @@ pub use tokens::{NewToken, StoredToken, TokenFailure, TokenId, TokenState};
 pub use traffic::Hour;
 pub use types::{
     Client, ClientId, FolderId, FolderRow, Intent, IntentState, Lease, Mailbox, MailboxId,
-    NewClient, NewIntent, Quit, Role, SweepStop, Trouble,
+    NewClient, NewIntent, Quit, Quota, Role, SweepStop, Trouble,
 };
 pub use wanted::Waits;
+pub use watched::{Observer, Operation};
 
 use std::fmt;
 use std::fs::File;
@@ -54,9 +58,10 @@ use sqlx::{AnyPool, Connection};
 use tokio::time::Instant;
 
 use engine::{Engine, Place};
-use error::{Failure, damaged, too_late};
+use error::too_late;
 use remembered::{BELIEVED, Remembered, Touched};
-use sql::{Columns, Conn};
+use sql::Conn;
+use watched::Watched;
 use writer::{Change, Writer};
 
 /// How long an ordinary operation may take.
@@ -93,6 +98,7 @@ struct Inner {
     writer: Mutex<Option<Writer>>,
     /// Empty unless it serves, from SQLite.
     remembered: Arc<Remembered>,
+    watched: Watched,
     /// Of the SQLite file, for a connection outside of the pool.
     file: Option<AnyConnectOptions>,
     /// Kept as long as the store is open.
@@ -185,11 +191,12 @@ impl Store {
         };
         let conn = first(&options, engine, purpose).await?;
         let remembered = Arc::<Remembered>::default();
+        let watched = Watched::default();
         let writer = match engine {
             Engine::Sqlite => {
                 // A command has ended before anything could be remembered.
                 let looks = (purpose == Purpose::Serve).then(|| Arc::clone(&remembered));
-                Some(Writer::start(conn, options.clone(), looks))
+                Some(Writer::start(conn, options.clone(), looks, watched.clone()))
             }
             Engine::Postgres => None,
         };
@@ -198,6 +205,7 @@ impl Store {
             pool: engine::pool(options.clone(), engine),
             writer: Mutex::new(writer),
             remembered,
+            watched,
             file: (engine == Engine::Sqlite).then_some(options),
             _lock: lock,
             beside,
@@ -259,20 +267,6 @@ impl Store {
         synced
     }
 
-    /// The key of the store's keyed hashes, made at random once.
-    ///
-    /// # Errors
-    /// See [`StoreError`].
-    pub async fn secret_key(&self) -> Result<[u8; 32], StoreError> {
-        let mut fresh = [0; 32];
-        aws_lc_rs::rand::fill(&mut fresh)
-            .map_err(|_| StoreError::Unavailable("no random numbers".to_owned()))?;
-        self.write_to(Vec::new(), fresh, |fresh, conn| {
-            Box::pin(keep_key(fresh, conn))
-        })
-        .await
-    }
-
     /// Makes a change that may touch anything, see [`writer`].
     async fn write<I, T>(&self, input: I, change: Change<I, T>) -> Result<T, StoreError>
     where
@@ -308,8 +302,26 @@ impl Store {
         I: Send + Sync + 'static,
         T: Send + 'static,
     {
+        let began = Instant::now();
+        let outcome = self.written(limit, touched, input, change).await;
+        self.0.watched.done(Operation::Write, began, &outcome);
+        outcome
+    }
+
+    async fn written<I, T>(
+        &self,
+        limit: Duration,
+        touched: Vec<Touched>,
+        input: I,
+        change: Change<I, T>,
+    ) -> Result<T, StoreError>
+    where
+        I: Send + Sync + 'static,
+        T: Send + 'static,
+    {
         if self.is_shared() {
-            return writer::run_shared(self.0.pool.clone(), input, change, limit).await;
+            let watched = self.0.watched.clone();
+            return writer::run_shared(self.0.pool.clone(), input, change, limit, watched).await;
         }
         let queue = {
             let slot = &self.0.writer;
@@ -325,12 +337,18 @@ impl Store {
 
     /// Reads with one statement.
     async fn read<I: Sync, T>(&self, input: I, reading: Change<I, T>) -> Result<T, StoreError> {
-        self.reading(false, LIMIT, input, reading).await
+        let began = Instant::now();
+        let outcome = self.reading(false, LIMIT, input, reading).await;
+        self.0.watched.done(Operation::Read, began, &outcome);
+        outcome
     }
 
     /// Reads with several statements that must not see different states.
     async fn snapshot<I: Sync, T>(&self, input: I, reading: Change<I, T>) -> Result<T, StoreError> {
-        self.reading(true, LARGE, input, reading).await
+        let began = Instant::now();
+        let outcome = self.reading(true, LARGE, input, reading).await;
+        self.0.watched.done(Operation::Snapshot, began, &outcome);
+        outcome
     }
 
     async fn reading<I: Sync, T>(
@@ -373,19 +391,6 @@ async fn copy_into(options: &AnyConnectOptions, name: &str) -> Result<(), StoreE
         .await?;
     conn.close().await?;
     Ok(())
-}
-
-async fn keep_key(fresh: &[u8; 32], conn: &mut Conn) -> Result<[u8; 32], Failure> {
-    sqlx::query(
-        "INSERT INTO meta (name, value) VALUES ('secret_key', $1) ON CONFLICT (name) DO NOTHING",
-    )
-    .bind(sql::hex(fresh))
-    .execute(&mut *conn)
-    .await?;
-    let row = sqlx::query("SELECT value FROM meta WHERE name = 'secret_key'")
-        .fetch_one(&mut *conn)
-        .await?;
-    sql::unhex(&row.string(0)?).ok_or_else(|| damaged("the key of its hashes is not one"))
 }
 
 #[cfg(test)]

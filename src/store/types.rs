@@ -66,6 +66,17 @@ pub struct SweepStop {
     pub at: i64,
 }
 
+/// How full a mailbox is, as its upstream has said (RFC 9208: the resource STORAGE).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Quota {
+    /// Octets that are used.
+    pub used: u64,
+    /// Octets that may be used, more than 0.
+    pub limit: u64,
+    /// When the upstream was asked, in seconds since 1970.
+    pub at: i64,
+}
+
 /// What a folder is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {

@@ -19,6 +19,7 @@ use super::engine::{self, Engine};
 use super::error::{Failure, too_late};
 use super::remembered::{LOOK, Remembered, Touched};
 use super::sql::{Conn, Work, count, execute};
+use super::watched::{Operation, Watched};
 
 /// How many pieces of work may wait for the disk; more callers wait for a place.
 const QUEUE: usize = 1024;
@@ -39,14 +40,16 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    /// Starts the task with a connection that may write, if there is one already. What it writes is forgotten in `remembered`.
+    /// Starts the task with a connection that may write, if there is one already. What it writes is forgotten in `remembered`; how long
+    /// that takes is told to whom `watched` says.
     pub(super) fn start(
         conn: Option<Conn>,
         options: AnyConnectOptions,
         remembered: Option<Arc<Remembered>>,
+        watched: Watched,
     ) -> Self {
         let (queue, jobs) = mpsc::channel(QUEUE);
-        let task = tokio::spawn(write(conn, options, remembered, jobs));
+        let task = tokio::spawn(write(conn, options, remembered, watched, jobs));
         Self { queue, task }
     }
 
@@ -149,6 +152,7 @@ async fn write(
     mut conn: Option<Conn>,
     options: AnyConnectOptions,
     remembered: Option<Arc<Remembered>>,
+    watched: Watched,
     mut jobs: mpsc::Receiver<Box<dyn Job>>,
 ) {
     let mut group = Vec::new();
@@ -160,7 +164,9 @@ async fn write(
                 if queued == 0 {
                     break;
                 }
+                let began = Instant::now();
                 let committed = commit(&mut conn, &options, &mut group).await;
+                watched.done(Operation::Commit, began, &committed);
                 if let Some(remembered) = &remembered {
                     // Also where it failed: some of it may be on the disk.
                     remembered.forget(group.iter().flat_map(|job| job.touched()));
@@ -246,19 +252,23 @@ pub(super) async fn run_shared<I, T>(
     input: I,
     change: Change<I, T>,
     limit: Duration,
+    watched: Watched,
 ) -> Result<T, StoreError>
 where
     I: Send + Sync + 'static,
     T: Send + 'static,
 {
     let task = tokio::spawn(async move {
+        let began = Instant::now();
         let mut tries = 1;
-        loop {
+        let done = loop {
             match once(&pool, &input, change, limit).await {
                 Err(failure) if failure.is_passing() && tries < TRIES => tries += 1,
-                done => return done.map_err(StoreError::from),
+                done => break done.map_err(StoreError::from),
             }
-        }
+        };
+        watched.done(Operation::Commit, began, &done);
+        done
     });
     match task.await {
         Ok(done) => done,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::*;
 use crate::store::engine;
 use crate::store::tests::support::NOW;
+use crate::store::watched::Watched;
 use crate::store::writer::Writer;
 
 fn client(number: i64) -> Client {
@@ -137,7 +138,12 @@ async fn a_writer_that_cannot_ask_leaves_nothing_to_be_believed() {
     remembered.looked(Instant::now(), Some(1));
     reads_client(&remembered, 1, || ());
     let mut looks = remembered.looks();
-    let writer = Writer::start(None, options, Some(Arc::clone(&remembered)));
+    let writer = Writer::start(
+        None,
+        options,
+        Some(Arc::clone(&remembered)),
+        Watched::default(),
+    );
     looks.changed().await.unwrap();
     assert!(!remembers(&remembered, 1));
     writer.finish().await;

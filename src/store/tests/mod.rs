@@ -6,6 +6,7 @@ mod disposals;
 mod leases;
 mod measured;
 mod opening;
+mod quotas;
 mod registers;
 mod remembered;
 mod size;
@@ -16,6 +17,7 @@ mod size;
 pub(crate) mod support;
 mod tokens;
 mod troubles;
+mod watched;
 
 /// Makes two tests of each function here that takes a [`support::Place`].
 macro_rules! on_both_engines {

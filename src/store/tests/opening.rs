@@ -72,7 +72,7 @@ async fn an_older_schema_is_brought_up_to_date_with_what_is_in_it(place: Place) 
     place.sql(
         "ALTER TABLE client DROP COLUMN found_below; ALTER TABLE message DROP COLUMN email_id; DROP TABLE token; DROP TABLE traffic; \
          DROP TABLE instance; DROP TABLE connection; DROP TABLE wanted; DROP TABLE login_pace; DROP TABLE lasting; \
-         DROP TABLE measured; UPDATE schema_version SET version = 1",
+         DROP TABLE measured; DROP TABLE quota; UPDATE schema_version SET version = 1",
     )
     .await;
     let store = place.open().await;
