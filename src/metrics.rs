@@ -16,7 +16,9 @@
 //! | `popbridge_client_bytes_total` | counter | direction | bytes from and to POP3 clients, inside TLS |
 //! | `popbridge_bad_input_total` | counter | kind | input of POP3 clients that no command allows |
 //! | `popbridge_upstream_connections` | gauge | upstream | IMAP connections that are open |
+//! | `popbridge_upstream_kept_connections` | gauge | upstream | those of them that nobody uses at the moment |
 //! | `popbridge_upstream_connects_total` | counter | upstream, outcome | IMAP connections tried |
+//! | `popbridge_upstream_reconnects_total` | counter | upstream | IMAP connections opened in the place of one that was lost while it was needed |
 //! | `popbridge_upstream_commands_total` | counter | upstream, command, outcome | IMAP commands completed |
 //! | `popbridge_upstream_command_seconds` | histogram | upstream, command | from an IMAP command to its tagged answer |
 //! | `popbridge_upstream_bytes_total` | counter | upstream, direction | bytes from and to upstreams, inside TLS |
@@ -25,11 +27,13 @@
 //! | `popbridge_index_lookups_total` | counter | outcome | folder lists asked for |
 //! | `popbridge_index_cache_bytes` | gauge | | memory that known folder lists take |
 //! | `popbridge_index_cache_entries` | gauge | | folder lists that are known |
+//! | `popbridge_index_cache_evictions_total` | counter | | folder lists that had to make room for others |
 //! | `popbridge_body_lookups_total` | counter | outcome | messages asked for by POP3 clients, by where they were |
 //! | `popbridge_body_fetched_bytes_total` | counter | | bytes of messages fetched into memory |
 //! | `popbridge_body_unsent_bytes_total` | counter | | bytes of those that no client asked for before they were dropped |
 //! | `popbridge_body_cache_bytes` | gauge | | memory that messages take, as they are listed |
 //! | `popbridge_body_cache_entries` | gauge | | messages in memory |
+//! | `popbridge_body_cache_evictions_total` | counter | | messages in memory that had to make room for others |
 //! | `popbridge_client_waiting_messages` | gauge | account, client | messages that a client has not had |
 //! | `popbridge_client_oldest_waiting_seconds` | gauge | account, client | age of the oldest of them; 0 where there is none |
 //! | `popbridge_client_last_seen_timestamp_seconds` | gauge | account, client | last log-in; 0 before the first |
@@ -39,6 +43,9 @@
 //! | `popbridge_account_connections` | gauge | account | connections to the mailbox that this instance has |
 //! | `popbridge_account_budget_bytes` | gauge | account | what may be received for it in a day; only where there is a limit |
 //! | `popbridge_account_received_bytes` | gauge | account | what was received for it in the last day, by all instances; likewise |
+//! | `popbridge_account_quota_bytes` | gauge | account | what the mailbox may have; only where the upstream says (RFC 9208) |
+//! | `popbridge_account_quota_used_bytes` | gauge | account | what the mailbox has; likewise |
+//! | `popbridge_account_freeable_bytes` | gauge | account | what the account's rules would dispose of now |
 //! | `popbridge_upstream_waits_total` | counter | upstream, what, outcome | waits because an upstream allows no more |
 //! | `popbridge_upstream_wait_seconds` | histogram | upstream, what | how long they were |
 //! | `popbridge_disposals_total` | counter | outcome | messages that were to be disposed of or flagged |
@@ -46,17 +53,21 @@
 //! | `popbridge_token_refreshes_total` | counter | account, outcome | access tokens asked for at an authorization server |
 //! | `popbridge_token_revoked` | gauge | account | 1 where a person has to log in for the account, otherwise 0 |
 //! | `popbridge_unreadable_messages_total` | counter | | times that a message could not be read for the third time or more |
+//! | `popbridge_store_seconds` | histogram | operation | how long the store took |
+//! | `popbridge_store_errors_total` | counter | operation | times that the store was in trouble |
 //!
 //! Label values: `tls` is none, starttls or implicit; `direction` is received or sent, as the bridge sees it; `kind` is line_too_long,
-//! behind_stls (something in clear behind STLS) or tls_handshake (one that failed); `what` is connection or login; `cause` and
-//! `outcome` are spelled in the enum that the method
-//! takes. Gauges of accounts and clients are there for configured accounts and clients that the operator added, and are set when the
+//! behind_stls (something in clear behind STLS) or tls_handshake (one that failed); `what` is connection, login or turn (a mailbox's
+//! connections were all in use); `operation`, `cause` and `outcome` are spelled in the enum that the method takes. docs/metrics.md has
+//! the same table with units and alerts. Gauges of accounts and clients are there for configured accounts and clients that the operator added, and are set when the
 //! account is looked through (`limits.sweep_interval`) and after its clients' sessions.
 
 mod bodies;
 mod budgets;
 mod labels;
 mod mailboxes;
+mod quotas;
+mod store;
 mod tokens;
 mod upstream;
 
@@ -74,8 +85,8 @@ use prometheus::{
 use labels::Label;
 pub use labels::{
     Awaited, BackOffCause, BadInput, BodyLookup, CommandOutcome, ConnectOutcome, Direction,
-    DisposalOutcome, IndexLookup, LoginOutcome, SessionTls, TokenRefresh, UpstreamOutcome,
-    WaitOutcome,
+    DisposalOutcome, IndexLookup, LoginOutcome, SessionTls, StoreOperation, TokenRefresh,
+    UpstreamOutcome, WaitOutcome,
 };
 pub use mailboxes::ClientFigures;
 pub use upstream::{ConnectionGuard, UpstreamMetrics};
@@ -101,9 +112,12 @@ pub struct Metrics {
     index_lookups: IntCounterVec,
     index_cache_bytes: IntGauge,
     index_cache_entries: IntGauge,
+    index_cache_evictions: IntCounter,
     bodies: bodies::Families,
     budgets: budgets::Families,
     mailboxes: mailboxes::Families,
+    quotas: quotas::Families,
+    store: store::Families,
     tokens: tokens::Families,
 }
 
@@ -167,9 +181,15 @@ impl Metrics {
             ),
             index_cache_entries: family
                 .gauge("index_cache_entries", "Folder lists that are known."),
+            index_cache_evictions: family.counter(
+                "index_cache_evictions_total",
+                "Folder lists that had to make room for others.",
+            ),
             bodies: bodies::Families::new(&family),
             budgets: budgets::Families::new(&family),
             mailboxes: mailboxes::Families::new(&family),
+            quotas: quotas::Families::new(&family),
+            store: store::Families::new(&family),
             tokens: tokens::Families::new(&family),
             registry: family.registry,
         };
@@ -240,6 +260,11 @@ impl Metrics {
             .set(i64::try_from(bytes).unwrap_or(i64::MAX));
         self.index_cache_entries
             .set(i64::try_from(entries).unwrap_or(i64::MAX));
+    }
+
+    /// A folder list was dropped, because others needed its room.
+    pub fn index_evicted(&self) {
+        self.index_cache_evictions.inc();
     }
 
     /// The metrics of one upstream. `name` must be from the configuration, as it becomes a label.
@@ -330,7 +355,11 @@ impl Registrar {
     }
 
     fn seconds(&self, name: &str, help: &str, labels: &[&str]) -> HistogramVec {
-        let opts = HistogramOpts::from(opts(name, help)).buckets(SECONDS.to_vec());
+        self.histograms(name, help, labels, &SECONDS)
+    }
+
+    fn histograms(&self, name: &str, help: &str, labels: &[&str], buckets: &[f64]) -> HistogramVec {
+        let opts = HistogramOpts::from(opts(name, help)).buckets(buckets.to_vec());
         self.add(HistogramVec::new(opts, labels))
     }
 }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use moka::future::Cache;
+use moka::notification::RemovalCause;
 use tokio::sync::{Mutex, OwnedMutexGuard};
 use tracing::{Instrument as _, warn};
 
@@ -18,8 +19,10 @@ use super::known::{Known, Names};
 use super::learnt::Learnt;
 use super::measured::Unwritten;
 use super::pool::{Credential, Lease, Pool};
+use super::quota;
 use super::readers::MarksCache;
 use super::rounds::{Lead, Part, Rounds};
+use super::store_figures::StoreFigures;
 use super::tend::Care;
 use super::trouble::Trouble;
 use super::visible::Limited;
@@ -58,6 +61,8 @@ pub(super) struct Accounts {
     pub(super) names: Cache<MailboxId, Arc<Names>>,
     /// Mailboxes that were looked through lately.
     swept: Cache<MailboxId, ()>,
+    /// Mailboxes whose upstream was asked lately how full they are.
+    pub(super) quota_asked: Cache<MailboxId, ()>,
     /// When the upstream has confirmed a mailbox's list, in seconds since 1970; forgotten after [`FRESH`].
     pub(super) confirmed: Cache<MailboxId, i64>,
     /// Names this process among the instances.
@@ -90,18 +95,26 @@ impl Accounts {
         holder: String,
         metrics: Arc<Metrics>,
     ) -> Self {
+        let counted = Arc::clone(&metrics);
         let known = Cache::builder()
             .max_capacity(limits.index_cache)
             .weigher(|_: &MailboxId, known: &Arc<Known>| {
                 u32::try_from(known.heap_bytes()).unwrap_or(u32::MAX)
             })
+            .eviction_listener(move |_, _, cause| {
+                if cause == RemovalCause::Size {
+                    counted.index_evicted();
+                }
+            })
             .build();
+        store.observed_by(Arc::new(StoreFigures(Arc::clone(&metrics))));
         Self {
             known,
             gates: Cache::builder().time_to_idle(GATE_IDLE).build(),
             rounds: Rounds::default(),
             names: Cache::builder().time_to_idle(GATE_IDLE).build(),
             swept: Cache::builder().time_to_live(limits.sweep_interval).build(),
+            quota_asked: Cache::builder().time_to_live(quota::EVERY).build(),
             confirmed: Cache::builder().time_to_live(FRESH).build(),
             holder,
             limited: Limited::default(),
@@ -120,6 +133,7 @@ impl Accounts {
         self.metrics
             .index_cache(self.known.weighted_size(), self.known.entry_count());
         self.bodies.gauge();
+        self.pool.gauge_kept();
     }
 
     /// What a client is shown of the mailbox: a list, or where the upstream wants to be left alone what it has confirmed a moment ago.

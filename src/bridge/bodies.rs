@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
+use moka::notification::RemovalCause;
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -101,6 +102,7 @@ pub(super) struct Bodies {
 impl Bodies {
     /// Keeps and fetches ahead so many octets; zero switches it off.
     pub(super) fn new(body_cache: u64, read_ahead: u64, metrics: Arc<Metrics>) -> Self {
+        let counted = Arc::clone(&metrics);
         let kept = (body_cache > 0).then(|| {
             Cache::builder()
                 .max_capacity(body_cache)
@@ -108,6 +110,11 @@ impl Bodies {
                 .eviction_policy(EvictionPolicy::lru())
                 .weigher(|_: &Key, slot: &Arc<Slot>| slot.reckoned())
                 .time_to_idle(IDLE)
+                .eviction_listener(move |_, _, cause| {
+                    if cause == RemovalCause::Size {
+                        counted.body_evicted();
+                    }
+                })
                 .build()
         });
         let pieces = usize::try_from(read_ahead / PIECE).unwrap_or(usize::MAX);
@@ -236,5 +243,28 @@ mod tests {
         drop(duty);
         assert!(first.has_failed());
         assert!(bodies.slot(key(1), 1000).1.is_some());
+    }
+
+    #[test]
+    fn what_makes_room_for_others_is_counted() {
+        let metrics = Arc::new(Metrics::new());
+        let bodies = Bodies::new(1 << 20, 0, Arc::clone(&metrics));
+        let evictions = || {
+            bodies.gauge();
+            let text = metrics.render();
+            let line = text
+                .lines()
+                .find_map(|line| line.strip_prefix("popbridge_body_cache_evictions_total "));
+            line.unwrap().parse::<u32>().unwrap()
+        };
+        for n in 1..=4 {
+            drop(bodies.slot(key(n), 200_000));
+        }
+        bodies.forget(&key(1));
+        assert_eq!(evictions(), 0);
+        for n in 11..=20 {
+            drop(bodies.slot(key(n), 200_000));
+        }
+        assert_eq!(evictions(), 8);
     }
 }

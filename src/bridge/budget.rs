@@ -210,6 +210,16 @@ impl Budgets {
             .waited(&upstream.name, what, WaitOutcome::Refused, wait);
     }
 
+    /// A connection was lost, and there is another one in its place.
+    pub(super) fn reconnected(&self, upstream: &Upstream) {
+        self.metrics.upstream_reconnected(&upstream.name);
+    }
+
+    /// Sets the gauges of connections that nobody uses, given by upstream.
+    pub(super) fn gauge_kept(&self, kept: &HashMap<String, usize>) {
+        self.metrics.kept_connections(kept);
+    }
+
     /// Sets the gauges of a configured account that has so many connections here.
     pub(super) fn gauge(
         &self,

@@ -384,6 +384,7 @@ impl Mailbox {
         self.seat.unlock().await;
         self.clear_up().await;
         self.rest();
+        Box::pin(self.accounts.look_at_quota_again(&self.account)).await;
         let care = self
             .accounts
             .care_after_session(&self.account, self.changed, self.overdue);

@@ -9,14 +9,15 @@ use std::sync::Arc;
 use super::account::Terms;
 use super::due::verdicts;
 use super::known::{Known, Names};
+use super::quota::{Freeable, freeable};
 use super::readers::{MarksCache, Readers};
 use super::standing::{Standing, standings};
 use super::tend::{Care, Swept, withheld};
 use super::trouble::Trouble;
 use super::{Bridge, Configured, clock};
 use crate::maildrop::Seq;
-use crate::policy::Action;
-use crate::store::{Intent, Mailbox, MailboxId, Store, Trouble as Unreadable};
+use crate::policy::{Action, AfterRetrieve};
+use crate::store::{Intent, Mailbox, MailboxId, Quota, Store, Trouble as Unreadable};
 
 /// A mailbox as it stands in the store.
 pub struct MailboxReport {
@@ -32,6 +33,12 @@ pub struct MailboxReport {
     pub pending: Vec<Intent>,
     /// Messages that could not be read lately.
     pub unreadable: Vec<Unreadable>,
+    /// How full it is, where its upstream has said.
+    pub quota: Option<Quota>,
+    /// What its rules would free.
+    pub freeable: Freeable,
+    /// Whether its rules move messages to the trash, where they take room until it is emptied.
+    pub goes_to_trash: bool,
 }
 
 /// One message that a sweep would deal with, or would leave.
@@ -60,12 +67,19 @@ pub async fn report(
     terms: &Terms,
 ) -> Result<MailboxReport, Trouble> {
     let (known, readers) = stored(store, mailbox.id, terms).await?;
+    let pending = store.intents(mailbox.id).await?;
+    let unreadable = store.troubles(mailbox.id).await?;
+    let never = withheld(&unreadable, None);
     Ok(MailboxReport {
+        freeable: freeable(&known, &readers, terms, &pending, &never, clock::now()),
+        quota: store.quota(mailbox.id).await?,
+        goes_to_trash: terms.dispose.action() == Some(Action::Trash)
+            || terms.rules.after_retrieve == AfterRetrieve::Trash,
         account: terms.account.clone(),
         messages: known.contents.items.len(),
         clients: standings(&known, &readers),
-        pending: store.intents(mailbox.id).await?,
-        unreadable: store.troubles(mailbox.id).await?,
+        pending,
+        unreadable,
         mailbox,
     })
 }

@@ -23,6 +23,7 @@ use super::trouble::Trouble;
 use crate::auth::name::normalized;
 use crate::auth::{Kind, Sealed, Verifier};
 use crate::imap::{Connection, Error, Proof};
+use crate::metrics::Awaited;
 use entry::Beside;
 use shelf::{Permits, Shelf, Use, Wanted};
 
@@ -134,12 +135,37 @@ impl Pool {
         self.take_in(turn, account, folder).await
     }
 
+    /// A connection to the mailbox that is kept and that nobody uses or waits for, if there is one like this; nothing is waited for or
+    /// opened.
+    pub(super) fn take_kept(
+        &self,
+        account: &Account,
+        suits: impl Fn(&Connection) -> bool,
+    ) -> Option<Lease> {
+        let shelf = self.shelf(account.entrance());
+        account.upstream.backoff.may_ask(&account.login).ok()?;
+        // Looked at first: what is taken for a moment is missed by who comes in that moment.
+        let permits = shelf.keeps(suits).then(|| shelf.permit_now())??;
+        shelf.belongs_to(account);
+        let wanted = Wanted {
+            credential: self.credential(account.entrance()),
+            utf8: account.utf8,
+            folder: None,
+        };
+        shelf.reuse(wanted, permits).ok()
+    }
+
     /// Waits for the right to use one of the mailbox's connections.
     pub(super) async fn turn(&self, account: &Account, purpose: Purpose) -> Turn {
         let shelf = self.shelf(account.entrance());
         // Before others are kept from it.
         account.upstream.backoff.pause(&account.login).await;
+        let began = shelf.is_full_for(purpose).then(Instant::now);
         let permits = shelf.permit(purpose).await;
+        if let Some(began) = began {
+            self.budgets
+                .waited(&account.upstream, Awaited::Turn, began.elapsed());
+        }
         Turn { shelf, permits }
     }
 
@@ -210,6 +236,7 @@ impl Pool {
         let shelf = self.shelf(entrance);
         let connection = self.connect_or_yield(&shelf, entrance, Beside::Instead);
         lease.renew(connection.await?);
+        self.budgets.reconnected(&account.upstream);
         lease.speak(account.utf8);
         Ok(())
     }
@@ -237,6 +264,18 @@ impl Pool {
         for idle in over {
             tokio::spawn(idle.logout());
         }
+    }
+
+    /// Sets the gauges of connections that nobody uses.
+    pub(super) fn gauge_kept(&self) {
+        let mut kept: HashMap<String, usize> = HashMap::new();
+        for ((upstream, _), shelf) in self.shelves().iter() {
+            match kept.get_mut(upstream) {
+                Some(sum) => *sum += shelf.kept(),
+                None => drop(kept.insert(upstream.clone(), shelf.kept())),
+            }
+        }
+        self.budgets.gauge_kept(&kept);
     }
 
     /// Closes all connections that are not in use.

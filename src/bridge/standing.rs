@@ -6,11 +6,13 @@ use super::account::Account;
 use super::accounts::Accounts;
 use super::known::Known;
 use super::losses::lost_by;
+use super::quota::freeable;
 use super::readers::Readers;
+use super::tend::withheld;
 use super::trouble::Trouble;
-use crate::maildrop::SeqSet;
 use crate::metrics::ClientFigures;
 use crate::policy::lacks;
+use crate::store::Trouble as Unreadable;
 
 /// One client's figures, over the messages that are in the mailbox now.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -85,13 +87,14 @@ pub(super) async fn report(
     account: &Account,
     known: &Known,
     readers: &Readers,
-    withheld: &SeqSet,
+    troubles: &[Unreadable],
     now: i64,
 ) -> Result<(), Trouble> {
     let Some(name) = &account.terms.account else {
         return Ok(());
     };
-    let pending = accounts.store.intents(account.mailbox).await?.len();
+    let intents = accounts.store.intents(account.mailbox).await?;
+    let quota = accounts.store.quota(account.mailbox).await?;
     let standings = standings(known, readers).into_iter();
     let named = standings.filter(|one| one.named && one.removed_at.is_none());
     let clients: Vec<(String, ClientFigures)> = named
@@ -106,8 +109,12 @@ pub(super) async fn report(
             (one.login, figures)
         })
         .collect();
-    accounts
-        .metrics
-        .account(name, pending as u64, withheld.len(), &clients);
+    let metrics = &accounts.metrics;
+    let withheld_now = withheld(troubles, Some(now)).len();
+    metrics.account(name, intents.len() as u64, withheld_now, &clients);
+    metrics.account_quota(name, quota.map(|quota| (quota.limit, quota.used)));
+    let unreadable = withheld(troubles, None);
+    let freeable = freeable(known, readers, &account.terms, &intents, &unreadable, now);
+    metrics.account_freeable(name, freeable.now);
     Ok(())
 }

@@ -132,6 +132,10 @@ impl Accounts {
         }
         let acted = act(self, account, &mut connection, &known, &readers, &withheld).await;
         if let Some(mut connection) = connection {
+            if care == Care::Sweep {
+                // As it is after what was due is done.
+                self.look_at_quota(account, &mut connection).await;
+            }
             // A folder that stays open for changing would take from others what is recent (RFC 3501, 2.3.2).
             match connection.leave_changed_folder().await {
                 Ok(()) => self.pool.give_back(connection),
@@ -153,8 +157,8 @@ impl Accounts {
         let known = self.known(account, &names).await?;
         let rules = &account.terms.rules;
         let readers = Readers::load(&self.store, &self.marks, account.mailbox, rules, now).await?;
-        let withheld = self.withheld(account, now).await?;
-        standing::report(self, account, &known, &readers, &withheld, now).await
+        let troubles = self.store.troubles(account.mailbox).await?;
+        standing::report(self, account, &known, &readers, &troubles, now).await
     }
 
     /// Writes down what is due in the whole mailbox. Gives the figures where it is so much that a person has to say yes.

@@ -66,9 +66,36 @@ pub(super) fn count(n: u64, what: &str) -> String {
     }
 }
 
+/// Octets in the largest unit of which there is one: `14.2 GiB`.
+pub(super) fn octets(n: u64) -> String {
+    const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];
+    let mut shown = format!("{n} B");
+    let mut unit = 1_u64;
+    for name in UNITS {
+        unit *= 1024;
+        if n < unit {
+            break;
+        }
+        // Rounded down: what is nearly full is not shown as full.
+        let tenths = u128::from(n) * 10 / u128::from(unit);
+        shown = format!("{}.{} {name}", tenths / 10, tenths % 10);
+    }
+    shown
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn octets_are_said_in_the_unit_that_fits() {
+        assert_eq!(octets(0), "0 B");
+        assert_eq!(octets(1023), "1023 B");
+        assert_eq!(octets(1024), "1.0 KiB");
+        assert_eq!(octets((1 << 20) - 1), "1023.9 KiB");
+        assert_eq!(octets(15 << 30), "15.0 GiB");
+        assert_eq!(octets(u64::MAX), "16777215.9 TiB");
+    }
 
     #[test]
     fn columns_stand_below_each_other() {

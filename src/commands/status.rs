@@ -9,17 +9,17 @@ use std::io::Write;
 use serde_json::{Value, json};
 
 use super::CommandError;
-use super::format::printable;
+use super::format::{octets, printable};
 use super::mailboxes::{Found, mailboxes};
 use super::times::{ago, utc};
 use super::tokens::{fields, sentence};
 use crate::bridge::office::{MailboxReport, report};
 use crate::bridge::tokens::{TokenStanding, kept_standings};
-use crate::bridge::{Standing, clock};
+use crate::bridge::{Freeable, Standing, clock};
 use crate::cli::client::StatusOptions as Options;
 use crate::config::Config;
 use crate::run::token_owners;
-use crate::store::Store;
+use crate::store::{Quota, Store};
 
 /// Writes the status of all mailboxes to `out`, and to `notes` what is no part of it.
 ///
@@ -122,6 +122,7 @@ fn as_text(
         writeln!(out, "  token: {token}")?;
     }
     writeln!(out, "  {} messages", report.messages)?;
+    room(report, out)?;
     if let Some(stop) = &mailbox.stopped {
         writeln!(
             out,
@@ -170,6 +171,39 @@ fn as_text(
     writeln!(out)
 }
 
+/// How full the mailbox is, and what its rules would free.
+fn room(report: &MailboxReport, out: &mut dyn Write) -> std::io::Result<()> {
+    if let Some(quota) = &report.quota {
+        writeln!(
+            out,
+            "  {} of {} used ({} %) on {}",
+            octets(quota.used),
+            octets(quota.limit),
+            percent(quota),
+            utc(quota.at)
+        )?;
+    }
+    let Freeable { now, within_a_week } = report.freeable;
+    if within_a_week > 0 {
+        let (now, later) = (octets(now), octets(within_a_week));
+        let trash = match report.goes_to_trash {
+            true => ", once the trash is emptied",
+            false => "",
+        };
+        writeln!(
+            out,
+            "  the rules would free {now} now and {later} within 7 days{trash}"
+        )?;
+    } else if report.quota.is_some() {
+        writeln!(out, "  the rules would free nothing within 7 days")?;
+    }
+    Ok(())
+}
+
+fn percent(quota: &Quota) -> u128 {
+    u128::from(quota.used) * 100 / u128::from(quota.limit).max(1)
+}
+
 fn state(client: &Standing, now: i64) -> String {
     match (client.removed_at, client.expired, client.expires_at) {
         (Some(_), ..) => "  (removed; disposals wait 7 days)".to_owned(),
@@ -209,6 +243,8 @@ fn closed_as_json(config: &Config, token: &TokenStanding) -> Value {
         "account": owner.account,
         "token": token_as_json(config, token),
         "messages": 0,
+        "quota": null,
+        "freeable": freeable_as_json(Freeable::default()),
         "sweep_stopped": null,
         "pending": [],
         "unreadable": [],
@@ -240,6 +276,10 @@ fn as_json(report: &MailboxReport, token: Option<Value>, now: i64) -> Value {
         "account": report.account,
         "token": token,
         "messages": report.messages,
+        "quota": report.quota.map(|quota| {
+            json!({ "used": quota.used, "limit": quota.limit, "at": quota.at })
+        }),
+        "freeable": freeable_as_json(report.freeable),
         "sweep_stopped": mailbox.stopped.as_ref().map(|stop| {
             json!({ "would_take": stop.would_take, "of": stop.of, "at": stop.at })
         }),
@@ -247,6 +287,10 @@ fn as_json(report: &MailboxReport, token: Option<Value>, now: i64) -> Value {
         "unreadable": unreadable,
         "clients": report.clients.iter().map(|one| client_as_json(one, now)).collect::<Vec<_>>(),
     })
+}
+
+fn freeable_as_json(freeable: Freeable) -> Value {
+    json!({ "now": freeable.now, "within_7_days": freeable.within_a_week })
 }
 
 fn client_as_json(client: &Standing, now: i64) -> Value {

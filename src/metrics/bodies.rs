@@ -13,6 +13,7 @@ pub(super) struct Families {
     lookups: IntCounterVec,
     fetched: IntCounter,
     unsent: IntCounter,
+    evictions: IntCounter,
     cache_bytes: IntGauge,
     cache_entries: IntGauge,
 }
@@ -32,6 +33,10 @@ impl Families {
             unsent: family.counter(
                 "body_unsent_bytes_total",
                 "Bytes of messages fetched into memory and dropped before a client asked for them.",
+            ),
+            evictions: family.counter(
+                "body_cache_evictions_total",
+                "Messages in memory that had to make room for others.",
             ),
             cache_bytes: family.gauge(
                 "body_cache_bytes",
@@ -59,6 +64,11 @@ impl Metrics {
     /// A message was fetched into memory, and no client has asked for it.
     pub fn body_unsent(&self, bytes: u64) {
         self.bodies.unsent.inc_by(bytes);
+    }
+
+    /// A message was dropped, because others needed its room.
+    pub fn body_evicted(&self) {
+        self.bodies.evictions.inc();
     }
 
     /// The size of the cache of messages now.

@@ -38,7 +38,7 @@ impl Families {
             ),
             waits: family.counters(
                 "upstream_waits_total",
-                "Waits for a connection or the turn to log in, because the upstream allows no more.",
+                "Waits for a connection or the turn to log in, because the upstream allows no more, or others use it.",
                 &["upstream", "what", "outcome"],
             ),
             wait_seconds: family.seconds(

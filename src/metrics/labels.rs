@@ -194,12 +194,28 @@ label! {
 }
 
 label! {
+    /// What was asked of the store.
+    StoreOperation {
+        /// A few rows.
+        Read = "read",
+        /// All that there is of something at one moment, such as the register of a folder.
+        Snapshot = "snapshot",
+        /// A change, as long as its caller waits.
+        Write = "write",
+        /// What the database needs of that; on SQLite several changes share one.
+        Commit = "commit",
+    }
+}
+
+label! {
     /// What was waited for because an upstream allows no more of it.
     Awaited {
         /// A connection.
         Connection = "connection",
         /// The turn to log in.
         Login = "login",
+        /// One of the mailbox's connections, all of which were in use.
+        Turn = "turn",
     }
 }
 

@@ -1,4 +1,4 @@
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use super::*;
@@ -9,6 +9,9 @@ const FIGURES: ClientFigures = ClientFigures {
     last_seen: 1_700_000_000,
     losses: 5,
 };
+
+/// The same table with more, for operators.
+const MANUAL: &str = include_str!("../../docs/metrics.md");
 
 /// Metrics that have seen one of everything.
 fn used() -> (Metrics, SessionGuard, ConnectionGuard) {
@@ -39,12 +42,20 @@ fn used() -> (Metrics, SessionGuard, ConnectionGuard) {
         Duration::from_millis(200),
     );
     metrics.account("info", 1, 2, &[("desk1".to_owned(), FIGURES)]);
+    metrics.account_quota("info", Some((2000, 1500)));
+    metrics.account_freeable("info", 700);
+    metrics.index_evicted();
+    metrics.body_evicted();
+    metrics.store(StoreOperation::Commit, Duration::from_millis(4), true);
+    metrics.store(StoreOperation::Read, Duration::from_micros(200), false);
     let upstream = metrics.upstream("office");
     upstream.connect(ConnectOutcome::Ok);
     upstream.command("UID FETCH", UpstreamOutcome::No, Duration::from_secs(2));
     upstream.bytes(Direction::Received, 70);
     upstream.backed_off(BackOffCause::Throttled);
     let connection = upstream.connection_opened();
+    metrics.upstream_reconnected("office");
+    metrics.kept_connections(&HashMap::from([("office".to_owned(), 3)]));
     (metrics, session, connection)
 }
 
@@ -55,23 +66,116 @@ fn lines_starting<'a>(text: &'a str, prefix: &str) -> Vec<&'a str> {
         .collect()
 }
 
+/// Name, type and labels.
+type Family = (String, String, BTreeSet<String>);
+
+/// The rows of a table of metrics, without the bar at either end.
+fn rows<'a>(text: &'a str, prefix: &str) -> Vec<Vec<&'a str>> {
+    let rows = lines_starting(text, prefix).into_iter();
+    rows.map(|row| {
+        let row = row.trim_end().trim_end_matches('|');
+        row.split('|').map(str::trim).collect()
+    })
+    .collect()
+}
+
+fn names(cell: &str) -> impl Iterator<Item = String> {
+    let names = cell.split(", ").filter(|name| !name.is_empty());
+    names.map(|name| name.trim_matches('`').to_owned())
+}
+
+fn family(row: &[&str]) -> Family {
+    let name = row[0].trim_end_matches('`').to_owned();
+    (name, row[1].to_owned(), names(row[2]).collect())
+}
+
+#[test]
+fn the_table_for_operators_is_the_same_with_units_and_alerts() {
+    let own: Vec<_> = rows(include_str!("../metrics.rs"), "//! | `")
+        .iter()
+        .map(|row| (family(row), row[3]))
+        .collect();
+    let table = MANUAL.split("## Values").next().unwrap();
+    let rows = rows(table, "| `");
+    let manual: Vec<_> = rows.iter().map(|row| (family(row), row[4])).collect();
+    assert_eq!(own, manual);
+    for row in rows {
+        let [name, kind, _, unit, _, alerts] = row[..] else {
+            panic!("{row:?} has not six cells");
+        };
+        let name = name.trim_end_matches('`');
+        assert_eq!(name.ends_with("_total"), kind == "counter", "{name}");
+        assert_eq!(name.contains("_bytes"), unit == "bytes", "{name}");
+        assert_eq!(
+            name.ends_with("_timestamp_seconds"),
+            unit == "seconds since 1970",
+            "{name}"
+        );
+        let is_time = name.ends_with("_seconds") && !name.ends_with("_timestamp_seconds");
+        assert_eq!(is_time, unit == "seconds", "{name}");
+        assert!(names(alerts).all(|alert| alert.starts_with("Popbridge")));
+    }
+}
+
+fn values<L: Label>() -> Vec<&'static str> {
+    L::ALL.iter().map(|value| value.as_str()).collect()
+}
+
+#[test]
+fn the_values_of_labels_for_operators_are_those_that_there_are() {
+    let expected = [
+        ("sessions", "tls", values::<SessionTls>()),
+        ("commands_total", "outcome", values::<CommandOutcome>()),
+        ("logins_total", "outcome", values::<LoginOutcome>()),
+        ("client_bytes_total", "direction", values::<Direction>()),
+        ("upstream_bytes_total", "direction", values::<Direction>()),
+        ("bad_input_total", "kind", values::<BadInput>()),
+        (
+            "upstream_connects_total",
+            "outcome",
+            values::<ConnectOutcome>(),
+        ),
+        (
+            "upstream_commands_total",
+            "outcome",
+            values::<UpstreamOutcome>(),
+        ),
+        ("upstream_backoffs_total", "cause", values::<BackOffCause>()),
+        ("upstream_waits_total", "what", values::<Awaited>()),
+        ("upstream_wait_seconds", "what", values::<Awaited>()),
+        ("upstream_waits_total", "outcome", values::<WaitOutcome>()),
+        ("index_lookups_total", "outcome", values::<IndexLookup>()),
+        ("body_lookups_total", "outcome", values::<BodyLookup>()),
+        ("disposals_total", "outcome", values::<DisposalOutcome>()),
+        ("token_refreshes_total", "outcome", values::<TokenRefresh>()),
+        ("store_seconds", "operation", values::<StoreOperation>()),
+        (
+            "store_errors_total",
+            "operation",
+            values::<StoreOperation>(),
+        ),
+    ];
+    let expected = expected.map(|(name, label, values)| {
+        let values = values.into_iter().map(str::to_owned).collect::<Vec<_>>();
+        (format!("popbridge_{name}"), label.to_owned(), values)
+    });
+    let table = MANUAL.split("## Values").nth(1).unwrap();
+    let mut documented = Vec::new();
+    for row in rows(table, "| `") {
+        for name in names(row[0]) {
+            documented.push((name, row[1].to_owned(), names(row[2]).collect::<Vec<_>>()));
+        }
+    }
+    assert_eq!(documented, expected);
+}
+
 #[test]
 fn the_table_in_the_documentation_is_what_is_rendered() {
     let source = include_str!("../metrics.rs");
-    let mut documented = BTreeSet::new();
-    for row in lines_starting(source, "//! | `") {
-        let cells: Vec<&str> = row.split('|').map(str::trim).collect();
-        let labels = cells[2]
-            .split(", ")
-            .filter(|label| !label.is_empty())
-            .map(str::to_owned)
-            .collect();
-        documented.insert((
-            cells[0].trim_end_matches('`').to_owned(),
-            cells[1].to_owned(),
-            labels,
-        ));
-    }
+    let documented: BTreeSet<Family> = rows(source, "//! | `")
+        .iter()
+        .map(|row| family(row))
+        .collect();
 
     let (metrics, ..) = used();
     let mut rendered = BTreeSet::new();
@@ -93,8 +197,8 @@ fn every_metric_has_a_help_text_that_is_a_sentence() {
     let text = used().0.render();
     let names = lines_starting(&text, "# TYPE ");
     let helps = lines_starting(&text, "# HELP ");
-    assert_eq!(names.len(), helps.len());
-    assert_eq!(names.len(), 40);
+    let table = rows(include_str!("../metrics.rs"), "//! | `");
+    assert_eq!((names.len(), helps.len()), (table.len(), table.len()));
     for help in helps {
         let (_, help) = help.split_once(' ').unwrap();
         assert!(help.len() > 10 && (help.ends_with('.')), "{help}");
@@ -139,6 +243,18 @@ fn what_happened_is_counted() {
         "popbridge_account_budget_bytes{account=\"info\"} 1000",
         "popbridge_account_received_bytes{account=\"info\"} 30",
         "popbridge_upstream_waits_total{outcome=\"had\",upstream=\"office\",what=\"login\"} 1",
+        "popbridge_account_quota_bytes{account=\"info\"} 2000",
+        "popbridge_account_quota_used_bytes{account=\"info\"} 1500",
+        "popbridge_account_freeable_bytes{account=\"info\"} 700",
+        "popbridge_index_cache_evictions_total 1",
+        "popbridge_body_cache_evictions_total 1",
+        "popbridge_upstream_kept_connections{upstream=\"office\"} 3",
+        "popbridge_upstream_reconnects_total{upstream=\"office\"} 1",
+        "popbridge_store_seconds_count{operation=\"commit\"} 1",
+        "popbridge_store_seconds_bucket{operation=\"read\",le=\"0.0001\"} 0",
+        "popbridge_store_seconds_bucket{operation=\"read\",le=\"0.00025\"} 1",
+        "popbridge_store_errors_total{operation=\"commit\"} 1",
+        "popbridge_store_errors_total{operation=\"read\"} 0",
     ] {
         assert!(
             text.lines().any(|rendered| rendered == line),
@@ -161,6 +277,9 @@ fn fixed_labels_stand_at_zero_before_the_first_event() {
         "popbridge_index_lookups_total{outcome=\"hit\"} 0",
         "popbridge_client_bytes_total{direction=\"received\"} 0",
         "popbridge_sessions{tls=\"implicit\"} 0",
+        "popbridge_store_errors_total{operation=\"write\"} 0",
+        "popbridge_upstream_reconnects_total{upstream=\"office\"} 0",
+        "popbridge_upstream_kept_connections{upstream=\"office\"} 0",
         "popbridge_upstream_connects_total{outcome=\"tls\",upstream=\"office\"} 0",
         "popbridge_upstream_bytes_total{direction=\"sent\",upstream=\"office\"} 0",
         "popbridge_upstream_waits_total{outcome=\"refused\",upstream=\"office\",what=\"connection\"} 0",
@@ -184,4 +303,26 @@ fn a_client_that_was_removed_has_no_figures_any_more() {
         text.contains("popbridge_client_waiting_messages{account=\"info\",client=\"desk1\"} 4")
     );
     assert!(!text.contains("desk2"));
+}
+
+#[test]
+fn an_upstream_that_keeps_no_connection_any_more_has_none() {
+    let metrics = Metrics::new();
+    let (_office, _home) = (metrics.upstream("office"), metrics.upstream("home"));
+    metrics.kept_connections(&HashMap::from([("office".to_owned(), 2)]));
+    metrics.kept_connections(&HashMap::from([("home".to_owned(), 1)]));
+    let text = metrics.render();
+    assert!(text.contains("popbridge_upstream_kept_connections{upstream=\"office\"} 0\n"));
+    assert!(text.contains("popbridge_upstream_kept_connections{upstream=\"home\"} 1\n"));
+}
+
+#[test]
+fn a_mailbox_whose_upstream_does_not_say_how_full_it_is_has_no_quota() {
+    let metrics = Metrics::new();
+    metrics.account_quota("info", Some((2000, 1500)));
+    metrics.account_quota("other", Some((7, 7)));
+    metrics.account_quota("info", None);
+    let text = metrics.render();
+    assert!(text.contains("popbridge_account_quota_bytes{account=\"other\"} 7\n"));
+    assert!(!text.contains("account=\"info\""), "{text}");
 }

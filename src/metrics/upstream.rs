@@ -1,23 +1,28 @@
 //! The metrics that have an upstream as a label, bound to that upstream once.
 
-use std::sync::Arc;
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use prometheus::{HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
 
 use super::labels::Label;
-use super::{BackOffCause, ConnectOutcome, Direction, Registrar, UpstreamOutcome};
+use super::{BackOffCause, ConnectOutcome, Direction, Metrics, Registrar, UpstreamOutcome};
 
 /// The families, for all upstreams.
 #[derive(Debug, Clone)]
 pub(super) struct Families {
     connections: IntGaugeVec,
+    kept: IntGaugeVec,
     connects: IntCounterVec,
+    reconnects: IntCounterVec,
     commands: IntCounterVec,
     command_seconds: HistogramVec,
     bytes: IntCounterVec,
     backoffs: IntCounterVec,
     backing_off: IntGaugeVec,
+    /// Upstreams that have metrics.
+    names: Arc<Mutex<BTreeSet<Arc<str>>>>,
 }
 
 impl Families {
@@ -28,10 +33,20 @@ impl Families {
                 "IMAP connections that are open.",
                 &["upstream"],
             ),
+            kept: family.gauges(
+                "upstream_kept_connections",
+                "IMAP connections that are open and that nobody uses at the moment.",
+                &["upstream"],
+            ),
             connects: family.counters(
                 "upstream_connects_total",
                 "IMAP connections tried.",
                 &["upstream", "outcome"],
+            ),
+            reconnects: family.counters(
+                "upstream_reconnects_total",
+                "IMAP connections opened in the place of one that was lost while it was needed.",
+                &["upstream"],
             ),
             commands: family.counters(
                 "upstream_commands_total",
@@ -58,10 +73,16 @@ impl Families {
                 "Accounts that are left alone at the moment; the upstream as a whole is one, too.",
                 &["upstream"],
             ),
+            names: Arc::default(),
         }
     }
 
     pub(super) fn of(&self, name: &str) -> UpstreamMetrics {
+        let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+        names.insert(name.into());
+        drop(names);
+        self.kept.with_label_values(&[name]);
+        self.reconnects.with_label_values(&[name]);
         for outcome in ConnectOutcome::ALL {
             self.connects
                 .with_label_values(&[name, outcome.as_str()])
@@ -146,6 +167,28 @@ impl UpstreamMetrics {
         match direction {
             Direction::Received => self.received.inc_by(bytes),
             Direction::Sent => self.sent.inc_by(bytes),
+        }
+    }
+}
+
+impl Metrics {
+    /// A connection to an upstream was lost, and there is another one in its place. Its name must be from the configuration.
+    pub fn upstream_reconnected(&self, name: &str) {
+        let reconnects = &self.upstream.reconnects;
+        reconnects.with_label_values(&[name]).inc();
+    }
+
+    /// How many connections nobody uses, by upstream; none where an upstream is not among them.
+    pub fn kept_connections(&self, kept: &HashMap<String, usize>) {
+        let families = &self.upstream;
+        let names = families
+            .names
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        for name in names.iter() {
+            let connections = kept.get(&**name).copied().unwrap_or(0);
+            let gauge = families.kept.with_label_values(&[name]);
+            gauge.set(i64::try_from(connections).unwrap_or(i64::MAX));
         }
     }
 }

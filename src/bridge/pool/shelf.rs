@@ -211,6 +211,25 @@ impl Shelf {
         }
     }
 
+    /// Whether [`Self::permit`] has to wait at this moment.
+    pub(super) fn is_full_for(&self, purpose: Purpose) -> bool {
+        let of_bodies = match purpose {
+            Purpose::Care | Purpose::SecondLook => false,
+            // Those that need no permit do not wait.
+            Purpose::Watching if self.most < 3 => return false,
+            Purpose::Watching | Purpose::Bodies | Purpose::LateBodies => {
+                self.bodies.available_permits() == 0
+            }
+        };
+        of_bodies || self.all.available_permits() == 0
+    }
+
+    /// The right to use one of the connections, for what ends by itself, if nobody has to wait for it.
+    pub(super) fn permit_now(&self) -> Option<Permits> {
+        let one = Arc::clone(&self.all).try_acquire_owned();
+        Some((None, Some(one.ok()?)))
+    }
+
     pub(super) fn lease(
         self: &Arc<Self>,
         connection: Box<Connection>,

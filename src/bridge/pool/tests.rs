@@ -70,10 +70,11 @@ async fn speak(mut stream: TcpStream, words: &str) {
 }
 
 /// A pool on a store of its own, and Ann's mailbox at the upstream.
-async fn scene(upstream: &Arc<Upstream>) -> (Place, Pool, Account) {
+async fn scene(upstream: &Arc<Upstream>) -> (Place, Pool, Account, Arc<Metrics>) {
     let place = Place::sqlite();
     let store = place.open().await;
-    let budgets = Budgets::new(store.clone(), "one".to_owned(), Arc::new(Metrics::new()));
+    let metrics = Arc::new(Metrics::new());
+    let budgets = Budgets::new(store.clone(), "one".to_owned(), Arc::clone(&metrics));
     let minute = Duration::from_secs(60);
     let verifier = Verifier::new([7; 32]).unwrap();
     let mailbox = store.mailbox_id(&upstream.key(), "ann", 0).await.unwrap();
@@ -85,7 +86,8 @@ async fn scene(upstream: &Arc<Upstream>) -> (Place, Pool, Account) {
         password: Password::Presented(Proof::Password(Secret::new("pw".to_owned()))),
         utf8: false,
     };
-    (place, Pool::new(verifier, budgets, minute, minute), account)
+    let pool = Pool::new(verifier, budgets, minute, minute);
+    (place, pool, account, metrics)
 }
 
 /// How many seconds one waits for a connection that is kept, by a clock that goes on only while somebody waits.
@@ -108,7 +110,7 @@ async fn after_ok_throttled_the_next_use_of_a_connection_waits() {
         ("OK Success [THROTTLED]", [1, 2, 3]),
     ] {
         let upstream = upstream(words).await;
-        let (_place, pool, account) = scene(&upstream).await;
+        let (_place, pool, account, _) = scene(&upstream).await;
         let mut lease = pool.take(&account, Purpose::Care, None).await.unwrap();
         for seconds in expected {
             lease.folders().await.unwrap();
@@ -118,4 +120,34 @@ async fn after_ok_throttled_the_next_use_of_a_connection_waits() {
             assert_eq!(waited, seconds, "{words}");
         }
     }
+}
+
+#[tokio::test]
+async fn a_wait_for_connections_that_are_all_in_use_is_counted_and_no_other() {
+    let upstream = upstream("OK done").await;
+    let (_place, pool, account, metrics) = scene(&upstream).await;
+    let of_turns = || {
+        let text = metrics.render();
+        let mut lines = text.lines().map(str::to_owned);
+        lines.find_map(|line| {
+            let labels = "{outcome=\"had\",upstream=\"mail\",what=\"turn\"} ";
+            let count = line.strip_prefix("popbridge_upstream_waits_total")?;
+            count.strip_prefix(labels).map(str::to_owned)
+        })
+    };
+    let first = pool.take(&account, Purpose::Care, None).await.unwrap();
+    let second = pool.take(&account, Purpose::Care, None).await.unwrap();
+    assert_eq!(of_turns(), None);
+    assert!(pool.take_kept(&account, |_| true).is_none());
+    let third = async { pool.take(&account, Purpose::Care, None).await.unwrap() };
+    let free = async { pool.give_back(first) };
+    let (third, ()) = tokio::join!(third, free);
+    assert!(!third.is_fresh);
+    assert_eq!(of_turns().as_deref(), Some("1"));
+    // One that is kept is there for whoever waits for nothing.
+    pool.give_back(second);
+    assert!(pool.take_kept(&account, |_| false).is_none());
+    assert!(pool.take_kept(&account, |_| true).is_some());
+    assert!(pool.take_kept(&account, |_| true).is_none());
+    assert_eq!(of_turns().as_deref(), Some("1"));
 }

@@ -68,6 +68,17 @@ impl Shelf {
         self.most.min(for_bodies + passing)
     }
 
+    /// Whether one that nobody uses is like this.
+    pub(in super::super) fn keeps(&self, suits: impl Fn(&Connection) -> bool) -> bool {
+        let stock = self.stock();
+        stock.idle.iter().any(|idle| suits(&idle.connection))
+    }
+
+    /// How many connections nobody uses.
+    pub(in super::super) fn kept(&self) -> usize {
+        self.stock().idle.len()
+    }
+
     /// How many connections there are.
     pub(in super::super) fn len(&self) -> usize {
         let stock = self.stock();
