@@ -91,6 +91,22 @@ impl Options {
         ))
     }
 
+    /// Each user may have so many KiB, and is told how many there are.
+    pub fn quota(self, kib: u64) -> Self {
+        let lines = if is_2_3(&require("dovecot", "dovecot-imapd dovecot-pop3d")) {
+            format!(
+                "mail_plugins = quota\nprotocol imap {{\n mail_plugins = quota imap_quota\n}}\n\
+                 plugin {{\n quota = count:User quota\n quota_vsizes = yes\n quota_rule = *:storage={kib}K\n}}"
+            )
+        } else {
+            format!(
+                "mail_plugins {{\n quota = yes\n}}\nprotocol imap {{\n mail_plugins {{\n imap_quota = yes\n}}\n}}\n\
+                 quota \"User quota\" {{\n driver = count\n}}\nquota_storage_size = {kib}K"
+            )
+        };
+        self.extra(&lines)
+    }
+
     pub fn start(self) -> Dovecot {
         Dovecot::start_with(self)
     }

@@ -72,6 +72,12 @@ impl Plan {
         self
     }
 
+    /// A Dovecot that is started in this way.
+    pub fn dovecot(mut self, options: super::dovecot::Options) -> Self {
+        self.dovecot = Some(options);
+        self
+    }
+
     /// There is a folder Junk with these messages in it.
     pub fn junk(mut self, numbers: impl IntoIterator<Item = usize>) -> Self {
         self.junk.extend(numbers);
