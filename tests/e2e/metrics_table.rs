@@ -74,7 +74,7 @@ fn busy(dovecot: &Dovecot) -> Bridge {
     let (state, config) = (folder.join("state"), folder.join("popbridge.toml"));
     let text = format!(
         "state = \"{}\"\n[limits]\nauth_failure_delay = \"0s\"\nsweep_interval = \"1s\"\n\
-         [upstream.mail]\nurl = \"{}\"\nbytes_per_day = \"1GB\"\nlogins_per_second = 1\n\
+         [upstream.mail]\nurl = \"{}\"\nbytes_per_day = \"1GiB\"\nlogins_per_second = 1\n\
          [account.info]\nlogin = \"{LOGIN}\"\npassword_file = \"{}\"\n",
         state.display(),
         dovecot.plain_url(),
