@@ -40,6 +40,7 @@
 //! | `popbridge_client_lost_messages` | gauge | account, client | messages that others took away before the client had them |
 //! | `popbridge_account_pending_disposals` | gauge | account | disposals and flags not done upstream yet |
 //! | `popbridge_account_withheld_messages` | gauge | account | messages that cannot be read and are withheld |
+//! | `popbridge_account_sweep_stopped` | gauge | account | 1 where a sweep would take so much that a person has to agree, otherwise 0 |
 //! | `popbridge_account_connections` | gauge | account | connections to the mailbox that this instance has |
 //! | `popbridge_account_budget_bytes` | gauge | account | what may be received for it in a day; only where there is a limit |
 //! | `popbridge_account_received_bytes` | gauge | account | what was received for it in the last day, by all instances; likewise |

@@ -129,6 +129,9 @@ impl Accounts {
             swept.stopped = self
                 .write_down(account, &known, &readers, &withheld, now)
                 .await?;
+            if let Some(name) = &account.terms.account {
+                self.metrics.sweep_stopped(name, swept.stopped.is_some());
+            }
         }
         let acted = act(self, account, &mut connection, &known, &readers, &withheld).await;
         if let Some(mut connection) = connection {

@@ -30,6 +30,7 @@ pub(super) struct Families {
     losses: IntGaugeVec,
     pending: IntGaugeVec,
     unreadable: IntGaugeVec,
+    stopped: IntGaugeVec,
     disposals: IntCounterVec,
     unreadable_total: IntCounter,
     /// Clients that have gauges, by account.
@@ -70,6 +71,11 @@ impl Families {
                 "Messages that cannot be read and are withheld from clients that would stop at them.",
                 &["account"],
             ),
+            stopped: family.gauges(
+                "account_sweep_stopped",
+                "1 where a sweep would take so much that a person has to agree, otherwise 0.",
+                &["account"],
+            ),
             disposals: family.counters(
                 "disposals_total",
                 "Messages that were to be disposed of or flagged upstream.",
@@ -98,6 +104,12 @@ impl Metrics {
     /// A message could not be read for the third time, or more often.
     pub fn unreadable_message(&self) {
         self.mailboxes.unreadable_total.inc();
+    }
+
+    /// Whether the last sweep of a configured account waits for a person.
+    pub fn sweep_stopped(&self, account: &str, is_stopped: bool) {
+        let stopped = self.mailboxes.stopped.with_label_values(&[account]);
+        stopped.set(i64::from(is_stopped));
     }
 
     /// How a configured account stands. Clients that are not named any more lose their gauges.

@@ -42,6 +42,7 @@ fn used() -> (Metrics, SessionGuard, ConnectionGuard) {
         Duration::from_millis(200),
     );
     metrics.account("info", 1, 2, &[("desk1".to_owned(), FIGURES)]);
+    metrics.sweep_stopped("info", true);
     metrics.account_quota("info", Some((2000, 1500)));
     metrics.account_freeable("info", 700);
     metrics.index_evicted();
@@ -243,6 +244,7 @@ fn what_happened_is_counted() {
         "popbridge_account_budget_bytes{account=\"info\"} 1000",
         "popbridge_account_received_bytes{account=\"info\"} 30",
         "popbridge_upstream_waits_total{outcome=\"had\",upstream=\"office\",what=\"login\"} 1",
+        "popbridge_account_sweep_stopped{account=\"info\"} 1",
         "popbridge_account_quota_bytes{account=\"info\"} 2000",
         "popbridge_account_quota_used_bytes{account=\"info\"} 1500",
         "popbridge_account_freeable_bytes{account=\"info\"} 700",

@@ -26,6 +26,7 @@ fn gauge(bridge: &Bridge, name: &str) -> Option<u64> {
 
 const LIMIT: &str = "popbridge_account_quota_bytes";
 const USED: &str = "popbridge_account_quota_used_bytes";
+const STOPPED: &str = "popbridge_account_sweep_stopped";
 const FREEABLE: &str = "popbridge_account_freeable_bytes";
 
 /// What would be freed now and within 7 days, as the status says.
@@ -77,6 +78,7 @@ fn how_full_a_mailbox_is_and_what_would_be_freed_is_in_the_gauges_and_the_status
     });
     assert_eq!(gauge(bridge, LIMIT), Some(LIMIT_KIB * 1024));
     assert_eq!(gauge(bridge, FREEABLE), Some(0));
+    assert_eq!(gauge(bridge, STOPPED), Some(0));
     let quota = &office.status()["quota"];
     assert!(is_full(quota["used"].as_u64()), "{quota}");
     assert_eq!(quota["limit"], LIMIT_KIB * 1024);
@@ -102,12 +104,13 @@ fn how_full_a_mailbox_is_and_what_would_be_freed_is_in_the_gauges_and_the_status
     office.ahead(2 * DAY);
     eventually("it is due", || gauge(bridge, FREEABLE) == Some(octets));
     assert_eq!(freeable(&office), (octets, octets));
+    assert_eq!(gauge(bridge, STOPPED), Some(1));
     office.ok(&["sweep", "--confirm"]);
     eventually("there is room again", || {
         gauge(bridge, USED).is_some_and(|used| used < octets / 2)
     });
     eventually("nothing is left to be freed", || {
-        gauge(bridge, FREEABLE) == Some(0)
+        (gauge(bridge, FREEABLE), gauge(bridge, STOPPED)) == (Some(0), Some(0))
     });
     assert_eq!(freeable(&office), (0, 0));
 }
