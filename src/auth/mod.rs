@@ -4,9 +4,11 @@
 //! Must not know: POP3, IMAP, or where passwords are stored (in pass-through mode the upstream checks them).
 
 pub mod name;
+mod origin;
 pub mod passwords;
 pub mod seal;
 mod source;
+pub mod throttle;
 mod token_key;
 mod verified;
 
@@ -14,7 +16,9 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 pub use name::LoginName;
+pub use origin::Origin;
 pub use source::PasswordSource;
+pub use throttle::Throttle;
 pub use token_key::TokenKey;
 pub use verified::{Kind, Sealed, Verifier};
 
