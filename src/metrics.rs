@@ -53,20 +53,26 @@
 //! | `popbridge_token_expiry_timestamp_seconds` | gauge | account | when the account's access token ends |
 //! | `popbridge_token_refreshes_total` | counter | account, outcome | access tokens asked for at an authorization server |
 //! | `popbridge_token_revoked` | gauge | account | 1 where a person has to log in for the account, otherwise 0 |
+//! | `popbridge_refused_connections_total` | counter | reason | POP3 connections refused before they were greeted |
+//! | `popbridge_delayed_logins_total` | counter | | log-ins that had to wait for their turn, or were not looked at, because others were wrong |
+//! | `popbridge_slow_readers_total` | counter | | sessions cut because the client took too little of what was sent |
 //! | `popbridge_unreadable_messages_total` | counter | | times that a message could not be read for the third time or more |
 //! | `popbridge_store_seconds` | histogram | operation | how long the store took |
 //! | `popbridge_store_errors_total` | counter | operation | times that the store was in trouble |
 //!
 //! Label values: `tls` is none, starttls or implicit; `direction` is received or sent, as the bridge sees it; `kind` is line_too_long,
-//! behind_stls (something in clear behind STLS) or tls_handshake (one that failed); `what` is connection, login or turn (a mailbox's
-//! connections were all in use); `operation`, `cause` and `outcome` are spelled in the enum that the method takes. docs/metrics.md has
-//! the same table with units and alerts. Gauges of accounts and clients are there for configured accounts and clients that the operator added, and are set when the
+//! behind_stls (something in clear behind STLS) or tls_handshake (one that failed); `reason` is full, source_full, memory, proxy (no
+//! PROXY header from where one must come, or a connection from elsewhere) or deadline (of PROXY header and TLS handshake); `what` is
+//! connection, login or turn (a mailbox's connections were all in use); `operation`, `cause` and `outcome` are spelled in the enum that the
+//! method takes. docs/metrics.md has the same table with units and alerts. Gauges of accounts and clients are there for configured accounts
+//! and clients that the operator added, and are set when the
 //! account is looked through (`limits.sweep_interval`) and after its clients' sessions.
 
 mod bodies;
 mod budgets;
 mod labels;
 mod mailboxes;
+mod refusals;
 mod quotas;
 mod store;
 mod tokens;
@@ -86,7 +92,7 @@ use prometheus::{
 use labels::Label;
 pub use labels::{
     Awaited, BackOffCause, BadInput, BodyLookup, CommandOutcome, ConnectOutcome, Direction,
-    DisposalOutcome, IndexLookup, LoginOutcome, SessionTls, StoreOperation, TokenRefresh,
+    DisposalOutcome, IndexLookup, LoginOutcome, Refused, SessionTls, StoreOperation, TokenRefresh,
     UpstreamOutcome, WaitOutcome,
 };
 pub use mailboxes::ClientFigures;
@@ -117,6 +123,7 @@ pub struct Metrics {
     bodies: bodies::Families,
     budgets: budgets::Families,
     mailboxes: mailboxes::Families,
+    refusals: refusals::Families,
     quotas: quotas::Families,
     store: store::Families,
     tokens: tokens::Families,
@@ -189,6 +196,7 @@ impl Metrics {
             bodies: bodies::Families::new(&family),
             budgets: budgets::Families::new(&family),
             mailboxes: mailboxes::Families::new(&family),
+            refusals: refusals::Families::new(&family),
             quotas: quotas::Families::new(&family),
             store: store::Families::new(&family),
             tokens: tokens::Families::new(&family),

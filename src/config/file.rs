@@ -43,6 +43,7 @@ pub(super) struct Listen {
     pub(super) address: Option<Text>,
     pub(super) tls: Option<Text>,
     pub(super) plaintext: Option<Spanned<Vec<Text>>>,
+    pub(super) proxy_protocol: Option<Spanned<Vec<Text>>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -174,6 +175,11 @@ pub(super) struct Retention {
 pub(super) struct Limits {
     pub(super) inactivity: Option<Text>,
     pub(super) login: Option<Text>,
+    pub(super) handshake: Option<Text>,
+    pub(super) connections: Option<u32>,
+    pub(super) source_connections: Option<u32>,
+    pub(super) memory: Option<Text>,
+    pub(super) slow_reader: Option<Text>,
     pub(super) index_cache: Option<Text>,
     pub(super) body_cache: Option<Text>,
     pub(super) read_ahead: Option<Text>,

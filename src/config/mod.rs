@@ -20,6 +20,7 @@ mod units;
 mod url;
 mod validate;
 mod validate_account;
+mod validate_limits;
 mod validate_oauth;
 mod validate_upstream;
 mod words;
@@ -28,6 +29,8 @@ mod words;
 mod tests;
 #[cfg(test)]
 mod tests_accounts;
+#[cfg(test)]
+mod tests_limits;
 #[cfg(test)]
 mod tests_oauth;
 #[cfg(test)]
@@ -94,6 +97,9 @@ pub struct Listen {
     pub tls: ListenTls,
     /// Networks whose clients may log in without encryption; see [`Listen::allows_plaintext_from`].
     pub plaintext: Vec<IpNet>,
+    /// Networks of proxies, which say by the PROXY protocol where each connection comes from; where there is one, all others are refused.
+    /// Empty: nobody is believed.
+    pub proxy_protocol: Vec<IpNet>,
 }
 
 /// How connections to a listener are encrypted.
@@ -213,6 +219,17 @@ pub struct Limits {
     pub inactivity: Duration,
     /// A connection that has not logged in after so long is closed.
     pub login: Duration,
+    /// The longest that PROXY header, TLS handshake and greeting together may take, and a handshake after STLS.
+    pub handshake: Duration,
+    /// The most POP3 connections at a time. `None`: any number.
+    pub connections: Option<usize>,
+    /// The most POP3 connections from one source ([`Origin`](crate::auth::Origin)) at a time; this machine may have any number. `None`:
+    /// so may all.
+    pub source_connections: Option<usize>,
+    /// No further connection is taken while more than this is in memory, in bytes. `None`: however much it is.
+    pub memory: Option<u64>,
+    /// What a client has to take in two minutes of waiting for it, in bytes; 0: nothing.
+    pub slow_reader: u64,
     /// The most that the known indexes of folders may take in memory, in bytes.
     pub index_cache: u64,
     /// The most that messages kept for several clients may take in memory, in bytes; 0: none are kept.
@@ -223,7 +240,7 @@ pub struct Limits {
     pub upstream_idle: Duration,
     /// How long a password that an upstream has accepted is believed without asking again.
     pub password_trust: Duration,
-    /// How long the answer to a refused log-in is held back.
+    /// How long the answer to a refused log-in is held back, and how long the next one waits behind the first; zero: log-ins never wait.
     pub auth_failure_delay: Duration,
     /// How long answers under way may take when the bridge is told to end.
     pub drain: Duration,
@@ -275,7 +292,17 @@ impl Listen {
     /// as the IPv4 address that it has.
     #[must_use]
     pub fn allows_plaintext_from(&self, peer: IpAddr) -> bool {
-        let peer = peer.to_canonical();
-        self.plaintext.iter().any(|network| network.contains(&peer))
+        is_in(&self.plaintext, peer)
     }
+
+    /// Whether `peer` is a proxy, which has to say where its connections come from.
+    #[must_use]
+    pub fn has_proxy_at(&self, peer: IpAddr) -> bool {
+        is_in(&self.proxy_protocol, peer)
+    }
+}
+
+fn is_in(networks: &[IpNet], peer: IpAddr) -> bool {
+    let peer = peer.to_canonical();
+    networks.iter().any(|network| network.contains(&peer))
 }

@@ -241,7 +241,7 @@ fn wrong_keys_are_named_with_place_and_the_nearest_valid_key() {
         ),
         (
             format!("{MINIMAL}[limits]\nzzz = \"1m\"\n"),
-            "popbridge.toml:4:1: unknown key \"zzz\" in [limits]; the keys are inactivity, login, index_cache, body_cache, read_ahead, upstream_idle, password_trust, auth_failure_delay, drain, sweep_interval",
+            "popbridge.toml:4:1: unknown key \"zzz\" in [limits]; the keys are inactivity, login, handshake, connections, source_connections, memory, slow_reader, index_cache, body_cache, read_ahead, upstream_idle, password_trust, auth_failure_delay, drain, sweep_interval",
         ),
         (
             format!("{MINIMAL}[client.desk1]\n"),

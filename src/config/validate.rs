@@ -14,33 +14,12 @@ use super::error::{ConfigError, Source};
 use super::file::{self, File};
 use super::secrets::{self, Keys};
 use super::{
-    Access, Account, Admin, Config, Limits, Listen, ListenTls, Overrides, SecretSource, State, Tls,
+    Access, Account, Admin, Config, Listen, ListenTls, Overrides, SecretSource, State, Tls,
 };
-use super::{state, units, validate_account, validate_oauth, validate_upstream};
-
-/// RFC 1939 section 3 wants at least 10 minutes.
-const INACTIVITY: Duration = Duration::from_secs(10 * 60);
-/// Long enough for a person who types, short enough that silent connections do not pile up.
-const LOGIN: Duration = Duration::from_secs(3 * 60);
-/// About four million messages.
-const INDEX_CACHE: u64 = 64 << 20;
-const BODY_CACHE: u64 = 64 << 20;
-const READ_AHEAD: u64 = 32 << 20;
-/// Longer than most programs wait between polls, and much shorter than the half-hour after which servers end a connection.
-const UPSTREAM_IDLE: Duration = Duration::from_secs(5 * 60);
-/// What somebody may go on reading whose password was changed a moment ago.
-const PASSWORD_TRUST: Duration = Duration::from_secs(10 * 60);
-/// Servers may end a connection that was silent for half an hour (RFC 3501, 5.4).
-const UPSTREAM_IDLE_MOST: Duration = Duration::from_secs(25 * 60);
-/// Makes guessing slow and is hardly noticed after a mistyped password.
-const AUTH_FAILURE_DELAY: Duration = Duration::from_secs(2);
-/// Enough for most messages, and much less than the 90 s after which systemd kills.
-const DRAIN: Duration = Duration::from_secs(10);
-/// Ages are counted in days: minutes do not matter, and a mailbox costs a log-in.
-const SWEEP_INTERVAL: Duration = Duration::from_secs(10 * 60);
+use super::{state, units, validate_account, validate_limits, validate_oauth, validate_upstream};
 
 /// Longer than any time-out is of use, and safe to add to any clock.
-const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+pub(super) const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 pub(super) const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 pub(super) const SECOND: Duration = Duration::from_secs(1);
 
@@ -60,7 +39,7 @@ pub(super) fn config(
     )?;
     let tls = tls(&check, file.tls.take())?;
     let admin = admin(&check, file.admin.take(), overrides, &listen)?;
-    let limits = limits(&check, &file.limits, &mut warnings)?;
+    let limits = validate_limits::limits(&check, &file.limits, &mut warnings)?;
     let state = state::state(&check, &file, overrides)?;
     let token_key = token_key(&check, &file)?;
     let upstreams = validate_upstream::upstreams(&check, file.upstream, overrides, &mut warnings)?;
@@ -134,6 +113,7 @@ fn listener(address: SocketAddr, tls: ListenTls) -> Listen {
         address,
         tls,
         plaintext,
+        proxy_protocol: Vec::new(),
     }
 }
 
@@ -225,6 +205,9 @@ fn listen(
         None => ListenTls::StartTls,
     };
     let mut listen = listener(address, tls);
+    if let Some(networks) = &table.proxy_protocol {
+        listen.proxy_protocol = proxies(check, networks, warnings)?;
+    }
     let Some(networks) = &table.plaintext else {
         if tls == ListenTls::Off && !address.ip().is_loopback() {
             warnings.push(format!(
@@ -255,6 +238,30 @@ fn listen(
         ));
     }
     Ok(listen)
+}
+
+/// Who is behind a proxy is what the proxy says: whoever is believed can be anybody.
+fn proxies(
+    check: &Check<'_>,
+    networks: &Spanned<Vec<file::Text>>,
+    warnings: &mut Vec<String>,
+) -> Result<Vec<IpNet>, ConfigError> {
+    let given = networks.get_ref().iter();
+    let proxies: Vec<IpNet> = given
+        .map(|text| check.parsed(text, units::network))
+        .collect::<Result<_, _>>()?;
+    if proxies.is_empty() {
+        let message = "nobody could connect: proxy_protocol must name the networks that proxies connect from; leave it out where there is \
+                       no proxy";
+        return Err(check.error(networks.span(), message));
+    }
+    if proxies.iter().any(|network| network.prefix_len() == 0) {
+        warnings.push(
+            "proxy_protocol believes everybody: any client can say that it comes from somewhere else, and log in without TLS as from there"
+                .to_owned(),
+        );
+    }
+    Ok(proxies)
 }
 
 fn tls(check: &Check<'_>, table: Option<Spanned<file::Tls>>) -> Result<Tls, ConfigError> {
@@ -307,47 +314,4 @@ fn admin(
         Some(message) => Err(check.error(text.span(), message)),
         None => Ok(Some(Admin { address })),
     }
-}
-
-fn limits(
-    check: &Check<'_>,
-    table: &file::Limits,
-    warnings: &mut Vec<String>,
-) -> Result<Limits, ConfigError> {
-    let size = |text: &Option<_>, default| match text {
-        Some(text) => check.parsed(text, units::size),
-        None => Ok(default),
-    };
-    let limits = Limits {
-        inactivity: check.duration(table.inactivity.as_ref(), INACTIVITY, SECOND..=LONGEST)?,
-        login: check.duration(table.login.as_ref(), LOGIN, SECOND..=LONGEST)?,
-        index_cache: size(&table.index_cache, INDEX_CACHE)?,
-        body_cache: size(&table.body_cache, BODY_CACHE)?,
-        read_ahead: size(&table.read_ahead, READ_AHEAD)?,
-        upstream_idle: check.duration(
-            table.upstream_idle.as_ref(),
-            UPSTREAM_IDLE,
-            Duration::ZERO..=UPSTREAM_IDLE_MOST,
-        )?,
-        password_trust: check.duration(
-            table.password_trust.as_ref(),
-            PASSWORD_TRUST,
-            Duration::ZERO..=PASSWORD_TRUST,
-        )?,
-        auth_failure_delay: check.duration(
-            table.auth_failure_delay.as_ref(),
-            AUTH_FAILURE_DELAY,
-            Duration::ZERO..=Duration::from_secs(60),
-        )?,
-        drain: check.duration(table.drain.as_ref(), DRAIN, Duration::ZERO..=LONGEST)?,
-        sweep_interval: check.duration(
-            table.sweep_interval.as_ref(),
-            SWEEP_INTERVAL,
-            SECOND..=DAY,
-        )?,
-    };
-    if limits.inactivity < INACTIVITY {
-        warnings.push("limits.inactivity is shorter than the 10 minutes that RFC 1939 wants: slow clients may be cut".into());
-    }
-    Ok(limits)
 }

@@ -64,6 +64,24 @@ label! {
         NoUpstream = "no_upstream",
         /// Another session of the client has its maildrop.
         InUse = "in_use",
+        /// It was not looked at, because too many were wrong before.
+        TooSoon = "too_soon",
+    }
+}
+
+label! {
+    /// Why a POP3 connection was refused before it was greeted.
+    Refused {
+        /// There are as many connections as are allowed.
+        Full = "full",
+        /// There are as many from its source as are allowed.
+        SourceFull = "source_full",
+        /// The bridge has as much memory as it may have.
+        Memory = "memory",
+        /// It did not begin with a PROXY header as it has to here, or comes from where none is believed.
+        Proxy = "proxy",
+        /// PROXY header or TLS handshake took too long.
+        Deadline = "deadline",
     }
 }
 

@@ -31,6 +31,9 @@ fn used() -> (Metrics, SessionGuard, ConnectionGuard) {
     metrics.body_cache(5_000, 3);
     metrics.disposals(DisposalOutcome::Done, 3);
     metrics.unreadable_message();
+    metrics.refused_connection(Refused::SourceFull);
+    metrics.delayed_login();
+    metrics.slow_reader();
     metrics.token("info", 1_700_000_000, false);
     metrics.token_refresh("info", TokenRefresh::Ok);
     metrics.account_connections("info", 2);
@@ -235,6 +238,10 @@ fn what_happened_is_counted() {
         "popbridge_index_lookups_total{outcome=\"delta\"} 1",
         "popbridge_index_cache_bytes 1600000",
         "popbridge_index_cache_entries 2",
+        "popbridge_refused_connections_total{reason=\"source_full\"} 1",
+        "popbridge_refused_connections_total{reason=\"memory\"} 0",
+        "popbridge_delayed_logins_total 1",
+        "popbridge_slow_readers_total 1",
         "popbridge_body_lookups_total{outcome=\"awaited\"} 1",
         "popbridge_body_fetched_bytes_total 4000",
         "popbridge_body_unsent_bytes_total 300",
