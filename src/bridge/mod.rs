@@ -39,6 +39,7 @@ mod sweeps;
 mod tend;
 pub mod tokens;
 mod trouble;
+mod turned_away;
 mod unacknowledged;
 mod upstream;
 mod visible;
@@ -53,6 +54,7 @@ pub use session::serve;
 pub use standing::Standing;
 pub use tend::Swept;
 pub use trouble::Trouble;
+pub use turned_away::turn_away;
 pub use upstream::{Upstream, key};
 pub use visitor::{End, Visitor, told};
 pub use wire::Wire;
@@ -67,7 +69,7 @@ use pool::Pool;
 use sweeper::LastSeen;
 use tokens::Watched;
 
-use crate::auth::{Router, Verifier};
+use crate::auth::{Router, Throttle, Verifier};
 use crate::config::Limits;
 use crate::metrics::Metrics;
 use crate::store::Store;
@@ -81,6 +83,7 @@ pub struct Bridge {
     last_seen: LastSeen,
     tokens: Watched,
     verifier: Verifier,
+    throttle: Throttle,
     metrics: Arc<Metrics>,
     limits: Limits,
 }
@@ -140,6 +143,7 @@ impl Bridge {
             last_seen: LastSeen::default(),
             tokens,
             verifier,
+            throttle: Throttle::default(),
             metrics,
             limits,
         }

@@ -11,7 +11,9 @@ use super::budget::Short;
 use super::enter::Barred;
 use super::tokens::TokenTrouble;
 use super::trouble::Trouble;
+use crate::auth::throttle::Denied;
 use crate::imap::{Error, Nature, Pressure};
+use crate::metrics::Refused;
 use crate::pop3::{Code, Refusal};
 use crate::store::StoreError;
 
@@ -40,6 +42,36 @@ pub(super) fn of_login(barred: &Barred) -> Refusal {
         }
         Barred::Unknown(trouble) => of(trouble),
     }
+}
+
+/// What the client hears whose password was not looked at. It says nothing about the password, so a device keeps it.
+pub(super) fn of_denied(denied: Denied) -> Refusal {
+    match denied {
+        Denied::TooSoon(left) => {
+            let seconds = seconds(left);
+            let text = format!(
+                "Too many log-ins from this address or to this mailbox were wrong; try again in {seconds} seconds."
+            );
+            Refusal::new(Code::LoginDelay, text)
+        }
+        Denied::Crowded => refusal(
+            Code::SysTemp,
+            "Too many are logging in from this address at the moment; try again later.",
+        ),
+    }
+}
+
+/// What a client hears instead of a greeting.
+pub(super) fn of_turned_away(why: Refused) -> Refusal {
+    let text = match why {
+        Refused::Full => "As many are connected as this server takes; try again later.",
+        Refused::SourceFull => {
+            "As many are connected from this address as this server takes from one; try again later."
+        }
+        Refused::Memory => "This server is busy at the moment; try again later.",
+        Refused::Proxy | Refused::Deadline => "This connection is not taken; try again later.",
+    };
+    refusal(Code::SysTemp, text)
 }
 
 /// What the client hears of any other trouble.

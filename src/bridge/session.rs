@@ -10,7 +10,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout_at};
 use tracing::{Instrument as _, debug, info, warn};
 
 use super::mailbox::Mailbox;
@@ -35,7 +35,7 @@ const ACKNOWLEDGED: Duration = Duration::from_secs(2);
 /// right into its place (a parameter of an async function would be there twice), and what is large for a moment has its own.
 pub fn serve(bridge: Arc<Bridge>, visitor: Visitor) -> impl Future<Output = End> + Send {
     let session = Session::new(visitor.profile.clone());
-    let since = Instant::now();
+    let since = visitor.since;
     let mut driver = Driver {
         bridge,
         visitor,
@@ -59,7 +59,12 @@ pub fn serve(bridge: Arc<Bridge>, visitor: Visitor) -> impl Future<Output = End>
         };
         let end = match ran {
             Ok(end) => end,
-            Err(error) if error.kind() == io::ErrorKind::TimedOut => End::Idle,
+            Err(error) if error.kind() == io::ErrorKind::TimedOut => {
+                match driver.visitor.wire.is_too_slow() {
+                    true => End::Slow,
+                    false => End::Idle,
+                }
+            }
             Err(error) => {
                 debug!(%error, "the client's connection broke");
                 End::Broken
@@ -104,6 +109,8 @@ enum Next {
 impl Driver {
     async fn run(&mut self) -> io::Result<End> {
         self.session.greet(&mut self.visitor.wire.out);
+        let greeted = timeout_at(self.visitor.greeted_by, self.visitor.wire.send()).await;
+        greeted.map_err(|_| io::ErrorKind::TimedOut)??;
         loop {
             if let Some(end) = self.answer_lines().await? {
                 self.visitor.wire.send().await?;
@@ -278,7 +285,8 @@ impl Driver {
             self.bridge.metrics.bad_input(BadInput::BehindStls);
             return Ok(Next::End(End::Injected));
         }
-        let deadline = self.since + self.bridge.limits.login;
+        let limits = self.bridge.limits();
+        let deadline = (self.since + limits.login).min(Instant::now() + limits.handshake);
         let Visitor {
             wire,
             shutdown,

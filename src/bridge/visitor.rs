@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use tokio::sync::watch;
+use tokio::time::Instant;
 use tokio_rustls::rustls::ServerConfig;
 
 use super::wire::Wire;
@@ -18,6 +19,10 @@ pub struct Visitor {
     pub wire: Wire,
     /// Where it comes from.
     pub peer: SocketAddr,
+    /// When it came.
+    pub since: Instant,
+    /// When it has to have been greeted, at the latest.
+    pub greeted_by: Instant,
     /// What the listener does for it.
     pub profile: Profile,
     /// For STLS.
@@ -43,6 +48,8 @@ pub enum End {
     GaveWay,
     /// The client said nothing for too long.
     Idle,
+    /// The client took too little of what was sent to it.
+    Slow,
     /// A body broke off, so that the connection was reset.
     Cut,
     /// Clear-text octets came behind STLS.
@@ -62,6 +69,7 @@ impl End {
             Self::HungUp => "hung_up",
             Self::GaveWay => "gave_way",
             Self::Idle => "idle",
+            Self::Slow => "slow",
             Self::Cut => "cut",
             Self::Injected => "injected",
             Self::Shutdown => "shutdown",

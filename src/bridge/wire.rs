@@ -4,6 +4,8 @@
 //! answer.
 //! Must not know: what lines mean, upstreams.
 
+mod flow;
+
 use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
@@ -21,6 +23,7 @@ use tokio_rustls::server::TlsStream;
 use tracing::info;
 use zeroize::Zeroize as _;
 
+use self::flow::Flow;
 use super::pulse::Pulse;
 use super::unacknowledged::unacknowledged;
 use crate::metrics::{BadInput, Direction, Metrics};
@@ -30,8 +33,6 @@ use crate::pop3::LineBuffer;
 pub(super) const SEND_AT: usize = 32 * 1024;
 /// Octets taken from the client at a time.
 const READ_SIZE: usize = 2048;
-/// The longest a TLS handshake may take.
-const HANDSHAKE: Duration = Duration::from_secs(30);
 /// How long a client may take to see the end of the connection, and how many octets it may send until it has.
 const FAREWELL: Duration = Duration::from_secs(2);
 const FAREWELL_OCTETS: usize = 1 << 20;
@@ -49,6 +50,16 @@ enum Io {
     None,
 }
 
+impl Io {
+    fn tcp(&self) -> Option<&TcpStream> {
+        match self {
+            Self::Plain(stream) => Some(stream),
+            Self::Tls(stream) => Some(stream.get_ref().0),
+            Self::None => None,
+        }
+    }
+}
+
 /// See the module.
 pub struct Wire {
     io: Io,
@@ -62,11 +73,14 @@ pub struct Wire {
     pulse: Arc<Pulse>,
     /// The longest wait for the client to take what is sent to it.
     patience: Duration,
+    flow: Flow,
+    too_slow: bool,
 }
 
 impl Wire {
-    /// Stands on an accepted connection.
-    pub fn new(stream: TcpStream, metrics: Arc<Metrics>, patience: Duration) -> Self {
+    /// Stands on an accepted connection, whose client has to take all that is sent at once within `patience`, and within two minutes
+    /// that are spent on waiting for it at least `slowest` octets.
+    pub fn new(stream: TcpStream, metrics: Arc<Metrics>, patience: Duration, slowest: u64) -> Self {
         // Answers are gathered here; holding them back once more only delays them. Where it fails the connection is dead anyway.
         let _ = stream.set_nodelay(true);
         Self {
@@ -77,6 +91,8 @@ impl Wire {
             metrics,
             pulse: Arc::default(),
             patience,
+            flow: Flow::new(slowest),
+            too_slow: false,
         }
     }
 
@@ -87,11 +103,7 @@ impl Wire {
 
     /// The TCP connection, unless a handshake has it.
     fn tcp(&self) -> Option<&TcpStream> {
-        match &self.io {
-            Io::Plain(stream) => Some(stream),
-            Io::Tls(stream) => Some(stream.get_ref().0),
-            Io::None => None,
-        }
+        self.io.tcp()
     }
 
     /// Whether TLS is active.
@@ -99,13 +111,18 @@ impl Wire {
         matches!(self.io, Io::Tls(_))
     }
 
+    /// Whether it broke off because the client took too little of what was sent.
+    pub(super) fn is_too_slow(&self) -> bool {
+        self.too_slow
+    }
+
     /// The address on this side.
     pub(super) fn local(&self) -> Option<SocketAddr> {
         self.tcp()?.local_addr().ok()
     }
 
-    /// Takes the part of the server in a TLS handshake, until `deadline` and for half a minute at most. What is wrong with the
-    /// client's part is logged and counted here; a client that hangs up before it has said anything is only a visitor.
+    /// Takes the part of the server in a TLS handshake, until `deadline`. What is wrong with the client's part is logged and counted here;
+    /// a client that hangs up before it has said anything is only a visitor.
     ///
     /// # Errors
     /// The handshake's own; `TimedOut`. The connection is of no use then.
@@ -117,7 +134,6 @@ impl Wire {
         let Io::Plain(stream) = std::mem::replace(&mut self.io, Io::None) else {
             return Err(io::Error::other("TLS is active already"));
         };
-        let deadline = deadline.min(Instant::now() + HANDSHAKE);
         let handshake = async {
             if stream.peek(&mut [0]).await? == 0 {
                 return Err(io::ErrorKind::UnexpectedEof.into());
@@ -190,28 +206,37 @@ impl Wire {
         if self.out.is_empty() {
             return Ok(());
         }
-        let write = async {
-            let mut rest = self.out.as_slice();
-            while !rest.is_empty() {
-                let n = match &mut self.io {
-                    Io::Plain(stream) => stream.write(rest).await?,
-                    Io::Tls(stream) => stream.write(rest).await?,
-                    Io::None => return Err(io::ErrorKind::NotConnected.into()),
-                };
-                if n == 0 {
-                    return Err(io::ErrorKind::WriteZero.into());
+        let until = Instant::now() + self.patience;
+        let mut written = 0;
+        while let Some(rest) = self.out.get(written..).filter(|rest| !rest.is_empty()) {
+            let began = Instant::now();
+            let look = until.min(began + self.flow.patience());
+            let write = async {
+                match &mut self.io {
+                    Io::Plain(stream) => stream.write(rest).await,
+                    Io::Tls(stream) => stream.write(rest).await,
+                    Io::None => Err(io::ErrorKind::NotConnected.into()),
                 }
+            };
+            let n = match timeout_at(look, write).await {
+                Ok(wrote) => match wrote? {
+                    0 => return Err(io::ErrorKind::WriteZero.into()),
+                    n => n,
+                },
+                Err(_) if look == until => return Err(io::ErrorKind::TimedOut.into()),
+                Err(_) => 0,
+            };
+            if n > 0 {
                 self.pulse.beat();
-                rest = rest.get(n..).unwrap_or_default();
             }
-            match &mut self.io {
-                Io::Tls(stream) => stream.flush().await,
-                Io::Plain(_) | Io::None => Ok(()),
-            }
-        };
-        timeout(self.patience, write)
-            .await
-            .map_err(|_| io::ErrorKind::TimedOut)??;
+            written += n;
+            self.flow.wrote(n, began.elapsed());
+            self.judge()?;
+        }
+        if let Io::Tls(stream) = &mut self.io {
+            let flushed = timeout_at(until, stream.flush()).await;
+            flushed.map_err(|_| io::ErrorKind::TimedOut)??;
+        }
         self.metrics
             .client_bytes(Direction::Sent, self.out.len() as u64);
         if self.out.capacity() > 2 * SEND_AT {
@@ -220,6 +245,21 @@ impl Wire {
             self.out.clear()
         }
         Ok(())
+    }
+
+    /// Breaks off where the client takes too little.
+    fn judge(&mut self) -> io::Result<()> {
+        let queued = || {
+            let stream = self.io.tcp();
+            let queued = stream.and_then(|stream| unacknowledged(stream).ok().flatten());
+            queued.map_or(0, u64::from)
+        };
+        if !self.flow.is_too_slow(queued) {
+            return Ok(());
+        }
+        self.too_slow = true;
+        self.metrics.slow_reader();
+        Err(io::ErrorKind::TimedOut.into())
     }
 
     /// Waits for the end of the client's side of the connection without reading anything, and tells others: at once where the connection was

@@ -34,6 +34,6 @@ mod purity_tests;
 
 pub use command::COMMAND_NAMES;
 pub use line::{Line, LineBuffer, MAX_LINE, MAX_SASL_LINE};
-pub use response::{Code, Refusal, is_ok};
+pub use response::{Code, Refusal, is_ok, turn_away};
 pub use sasl::Mechanism;
 pub use session::{Action, Body, Login, Presented, Profile, Session, StateName, TlsState};

@@ -93,6 +93,11 @@ pub(super) fn refuse(refusal: &Refusal, out: &mut Vec<u8>) {
     out.extend_from_slice(b"\r\n");
 }
 
+/// The only line for a client that is not served at all, in the place of the greeting.
+pub fn turn_away(refusal: &Refusal, out: &mut Vec<u8>) {
+    refuse(refusal, out);
+}
+
 /// `+ challenge` (RFC 5034 section 4); the challenge is in base64 already.
 pub(super) fn challenge(base64: &str, out: &mut Vec<u8>) {
     line(format_args!("+ {base64}"), out);

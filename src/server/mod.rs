@@ -2,6 +2,9 @@
 //!
 //! Must not know: POP3, upstreams, mail.
 
+mod gate;
+mod memory;
+pub mod proxy;
 mod sessions;
 pub mod tls;
 
@@ -11,17 +14,19 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
+use gate::{Entry, Gate};
 use sessions::Sessions;
+use tokio::io::AsyncReadExt as _;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 use tokio_rustls::rustls::ServerConfig;
-use tracing::{Instrument as _, debug, error_span, field, info, warn};
+use tracing::{Instrument as _, Span, debug, error_span, field, info, warn};
 
-use crate::bridge::{Bridge, Visitor, Wire, serve, told};
+use crate::bridge::{Bridge, Visitor, Wire, serve, told, turn_away};
 use crate::config::{Listen, ListenTls};
-use crate::metrics::SessionTls;
+use crate::metrics::{Refused, SessionTls};
 use crate::pop3::{Profile, TlsState};
 
 /// The pause after an accept that failed, so that a lack of descriptors does not become a busy loop.
@@ -30,6 +35,8 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 const MAX_LOGIN_ATTEMPTS: u32 = 3;
 /// Bad commands in a row before a connection is closed.
 const MAX_BAD_COMMANDS: u32 = 20;
+/// So long it may take to tell a client that it is not served.
+const FAREWELL: Duration = Duration::from_secs(5);
 
 /// Bound listeners that do not accept yet.
 pub struct Server {
@@ -41,6 +48,7 @@ struct Shared {
     bridge: Arc<Bridge>,
     tls: Arc<ServerConfig>,
     ids: SessionIds,
+    gate: Arc<Gate>,
 }
 
 impl Server {
@@ -63,12 +71,14 @@ impl Server {
             info!(address = %listener.local_addr()?, kind, "listening");
             listeners.push((listener, listen.clone()));
         }
+        let gate = Gate::new(Arc::clone(bridge.metrics()));
         Ok(Self {
             listeners,
             shared: Arc::new(Shared {
                 bridge,
                 tls,
                 ids: SessionIds::default(),
+                gate,
             }),
         })
     }
@@ -126,12 +136,19 @@ async fn accept(
         tokio::select! {
             accepted = listener.accept() => match accepted {
                 Ok((stream, peer)) => {
+                    let Some(entry) = shared.gate.enter(shared.bridge.limits()) else {
+                        continue;
+                    };
                     let id = shared.ids.next();
                     // An IPv4 client of an IPv6 listener is an IPv4 client.
                     let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
                     // Of the highest level, so that at any filter a line says whose session it is of.
-                    let span = error_span!("session", id, %peer, account = field::Empty);
-                    sessions.start(session(stream, peer, Arc::clone(&listen), Arc::clone(&shared), id, ends.clone()).instrument(span));
+                    let span = match listen.proxy_protocol.is_empty() {
+                        true => error_span!("session", id, %peer, account = field::Empty),
+                        // Who is behind it is not known yet.
+                        false => error_span!("session", id, proxy = %peer, peer = field::Empty, account = field::Empty),
+                    };
+                    sessions.start(session(stream, peer, entry, Arc::clone(&listen), Arc::clone(&shared), id, ends.clone()).instrument(span));
                 }
                 Err(error) => {
                     warn!(%error, "cannot accept a connection");
@@ -147,8 +164,9 @@ async fn accept(
 }
 
 async fn session(
-    stream: TcpStream,
+    mut stream: TcpStream,
     peer: SocketAddr,
+    entry: Entry,
     listen: Arc<Listen>,
     shared: Arc<Shared>,
     id: String,
@@ -160,16 +178,50 @@ async fn session(
         ListenTls::StartTls => (TlsState::Offered, SessionTls::None),
         ListenTls::Off => (TlsState::Absent, SessionTls::None),
     };
-    let count = metrics.session_started(count);
     let limits = shared.bridge.limits();
-    let mut wire = Wire::new(stream, Arc::clone(&metrics), limits.inactivity);
+    let since = Instant::now();
+    let deadline = since + limits.handshake.min(limits.login);
+    let peer = match listen.proxy_protocol.is_empty() {
+        true => peer,
+        false => {
+            let behind = tokio::select! {
+                behind = timeout_at(deadline, behind_proxy(&mut stream, peer, &listen)) => behind,
+                () = told(&mut shutdown) => return,
+            };
+            match behind.unwrap_or(Err(Some(Refused::Deadline))) {
+                Ok(peer) => peer,
+                Err(why) => {
+                    if let Some(why) = why {
+                        shared.gate.refused(why);
+                    }
+                    return;
+                }
+            }
+        }
+    };
+    let Some(entry) = entry.from(peer.ip(), limits) else {
+        return;
+    };
+    let (patience, slowest) = (limits.inactivity, limits.slow_reader);
+    let mut wire = Wire::new(stream, Arc::clone(&metrics), patience, slowest);
+    let place = match entry {
+        Entry::Place(place) => place,
+        Entry::Turned(turned) => {
+            let tls = (listen.tls == ListenTls::Implicit).then(|| Arc::clone(&shared.tls));
+            let deadline = deadline.min(Instant::now() + FAREWELL);
+            return Box::pin(turn_away(wire, tls, turned.why, deadline)).await;
+        }
+    };
+    let count = metrics.session_started(count);
     if listen.tls == ListenTls::Implicit {
-        let deadline = Instant::now() + limits.login;
         let started = tokio::select! {
             started = wire.start_tls(Arc::clone(&shared.tls), deadline) => started,
             () = told(&mut shutdown) => return,
         };
         if let Err(error) = started {
+            if error.kind() == io::ErrorKind::TimedOut {
+                shared.gate.refused(Refused::Deadline);
+            }
             debug!(%error, "gone before TLS was active");
             return;
         }
@@ -185,6 +237,8 @@ async fn session(
     let visitor = Visitor {
         wire,
         peer,
+        since,
+        greeted_by: deadline,
         profile,
         tls,
         id,
@@ -192,6 +246,48 @@ async fn session(
         shutdown,
     };
     serve(Arc::clone(&shared.bridge), visitor).await;
+    drop(place);
+}
+
+/// Where a connection comes from that a proxy has made; none where there is nothing wrong and nobody to serve.
+async fn behind_proxy(
+    stream: &mut TcpStream,
+    proxy: SocketAddr,
+    listen: &Listen,
+) -> Result<SocketAddr, Option<Refused>> {
+    if !listen.has_proxy_at(proxy.ip()) {
+        info!(
+            "a connection was refused, because it comes from none of the networks in proxy_protocol"
+        );
+        return Err(Some(Refused::Proxy));
+    }
+    let mut octets = Vec::new();
+    let source = loop {
+        let more = match proxy::header(&octets) {
+            Ok(proxy::Step::Whole(source)) => break source,
+            Ok(proxy::Step::Wants(more)) => more,
+            Err(bad) => {
+                info!("a connection was refused: {bad}");
+                return Err(Some(Refused::Proxy));
+            }
+        };
+        let have = octets.len();
+        octets.resize(have + more, 0);
+        if let Err(error) = stream
+            .read_exact(octets.get_mut(have..).unwrap_or_default())
+            .await
+        {
+            debug!(%error, "gone before the PROXY header was whole");
+            // Proxies look whether somebody is there.
+            return Err((have > 0).then_some(Refused::Proxy));
+        }
+    };
+    let peer = match source {
+        proxy::Source::Client(client) => client,
+        proxy::Source::Proxy => proxy,
+    };
+    Span::current().record("peer", field::display(peer));
+    Ok(peer)
 }
 
 /// Names for sessions in the log: unique in this process and, by its start, most likely between two.

@@ -45,6 +45,18 @@ impl Stream {
         Self::from_socket(TcpStream::connect_timeout(&address, READ_LIMIT)?)
     }
 
+    /// The same from another address of this machine.
+    pub fn connect_from(from: Ipv4Addr, address: SocketAddr) -> io::Result<Self> {
+        let socket = socket2::Socket::new(
+            socket2::Domain::IPV4,
+            socket2::Type::STREAM,
+            Some(socket2::Protocol::TCP),
+        )?;
+        socket.bind(&SocketAddr::from((from, 0)).into())?;
+        socket.connect_timeout(&address.into(), READ_LIMIT)?;
+        Self::from_socket(socket.into())
+    }
+
     pub fn from_socket(socket: TcpStream) -> io::Result<Self> {
         socket.set_read_timeout(Some(READ_LIMIT))?;
         socket.set_write_timeout(Some(READ_LIMIT))?;

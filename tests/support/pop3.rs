@@ -2,7 +2,7 @@
 //! What a server may not do fails the test here, with the transcript.
 
 use std::io::{self, Read, Write};
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use tokio_rustls::rustls::ClientConfig;
@@ -64,7 +64,16 @@ impl Pop3 {
 
     /// Connects in plain text; the greeting is not read.
     pub fn connect_silently(address: SocketAddr) -> Self {
-        let stream = Stream::connect(address).unwrap_or_else(|e| panic!("{address}: {e}"));
+        Self::over(Stream::connect(address).unwrap_or_else(|e| panic!("{address}: {e}")))
+    }
+
+    /// Connects in plain text from another address of this machine, such as 127.0.0.2; the greeting is not read.
+    pub fn connect_from(address: Ipv4Addr, port: u16) -> Self {
+        let stream = Stream::connect_from(address, loopback(port));
+        Self::over(stream.unwrap_or_else(|e| panic!("{address} to {port}: {e}")))
+    }
+
+    fn over(stream: Stream) -> Self {
         Self {
             stream,
             buffer: Vec::new(),

@@ -3,13 +3,19 @@ use tokio::net::TcpListener;
 use super::*;
 
 const PATIENCE: Duration = Duration::from_secs(60);
+const SLOWEST: u64 = 8 * 1024;
 
 async fn wire() -> (Wire, TcpStream) {
+    wire_of(PATIENCE).await
+}
+
+async fn wire_of(patience: Duration) -> (Wire, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let client = TcpStream::connect(listener.local_addr().unwrap()).await;
     let (stream, _) = listener.accept().await.unwrap();
     let metrics = Arc::new(Metrics::new());
-    (Wire::new(stream, metrics, PATIENCE), client.unwrap())
+    let wire = Wire::new(stream, metrics, patience, SLOWEST);
+    (wire, client.unwrap())
 }
 
 fn soon() -> Instant {
@@ -71,4 +77,57 @@ async fn octets_of_either_way_are_progress_and_waiting_is_none() {
     tokio::time::advance(minute).await;
     assert!(!wire.read(deadline + 1000 * minute).await.unwrap_or(false));
     assert!(pulse.still_for() >= minute);
+}
+
+/// Sends until the connection breaks, which is after so long.
+async fn sent_in_vain(wire: &mut Wire) -> Duration {
+    let began = Instant::now();
+    loop {
+        wire.out.extend_from_slice(&[b'x'; SEND_AT]);
+        if let Err(error) = wire.send().await {
+            assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+            return began.elapsed();
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_stops_taking_what_is_sent_is_cut() {
+    let (mut wire, _client) = wire_of(10 * PATIENCE).await;
+    let lasted = sent_in_vain(&mut wire).await;
+    // In the first two minutes its system took what fits into its buffers.
+    assert!(
+        lasted.abs_diff(4 * PATIENCE) < Duration::from_secs(1),
+        "{lasted:?}"
+    );
+    assert!(wire.is_too_slow() && wire.is_inside_an_answer());
+    let text = wire.metrics.render();
+    assert!(text.contains("popbridge_slow_readers_total 1\n"), "{text}");
+    // With less patience for what is sent at once that comes first, and is another thing.
+    let (mut wire, _client) = wire_of(PATIENCE).await;
+    let lasted = sent_in_vain(&mut wire).await;
+    assert!(
+        lasted.abs_diff(PATIENCE) < Duration::from_secs(1),
+        "{lasted:?}"
+    );
+    assert!(!wire.is_too_slow());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_reads_slowly_and_steadily_is_served() {
+    let (mut wire, mut client) = wire_of(10 * PATIENCE).await;
+    let ten_minutes = 10 * PATIENCE;
+    let reading = async {
+        let end = Instant::now() + ten_minutes;
+        // As much as its system acknowledges at a time, each half minute.
+        let mut buffer = vec![0; 1 << 20];
+        while Instant::now() < end {
+            client.read_exact(&mut buffer).await.unwrap();
+            sleep(PATIENCE / 2).await;
+        }
+    };
+    tokio::select! {
+        lasted = sent_in_vain(&mut wire) => panic!("it was cut after {lasted:?}"),
+        () = reading => {}
+    }
 }
