@@ -49,6 +49,9 @@ pub struct Verifier {
     /// The key of both, of this process alone.
     cache_key: Arc<hmac::Key>,
     turns: Arc<Semaphore>,
+    /// How many slow checks there were.
+    #[cfg(test)]
+    slow_checks: Arc<std::sync::atomic::AtomicUsize>,
 }
 
 impl Verifier {
@@ -71,6 +74,8 @@ impl Verifier {
                 .build(),
             cache_key: Arc::new(hmac::Key::new(hmac::HMAC_SHA256, &cache_key[..])),
             turns: Arc::new(Semaphore::new(AT_ONCE)),
+            #[cfg(test)]
+            slow_checks: Arc::default(),
         })
     }
 
@@ -139,12 +144,21 @@ impl Verifier {
         let Ok(turn) = Arc::clone(&self.turns).acquire_owned().await else {
             return false;
         };
+        #[cfg(test)]
+        let count = Arc::clone(&self.slow_checks);
         let checked = spawn_blocking(move || {
+            #[cfg(test)]
+            count.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
             let fits = check();
             drop(turn);
             fits
         });
         checked.await.unwrap_or(false)
+    }
+
+    #[cfg(test)]
+    pub(crate) fn slow_checks(&self) -> usize {
+        self.slow_checks.load(std::sync::atomic::Ordering::SeqCst)
     }
 
     fn remembered_as(&self, stored: &StoredPassword, presented: &Secret) -> [u8; 32] {

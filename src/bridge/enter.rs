@@ -55,10 +55,15 @@ impl Bridge {
     /// Lets a client in, with its maildrop locked.
     pub(super) async fn enter(&self, login: &Login, pulse: &Arc<Pulse>) -> Result<Mailbox, Barred> {
         // A client of the operator's may be called anything, so that its name is never taken apart.
-        let whole = LoginName::parse(&login.user, None).map_err(|_| Barred::NoUpstream)?;
-        if whole.mailbox.len() > LONGEST_NAME {
+        let whole = LoginName::parse(&login.user, None);
+        let Some(whole) = whole
+            .ok()
+            .filter(|whole| whole.mailbox.len() <= LONGEST_NAME)
+        else {
+            // As long as for a client that exists.
+            self.verifier.nobody(login.presented.secret()).await;
             return Err(Barred::BadName);
-        }
+        };
         if let Some(client) = self.store().client_by_login(&whole.mailbox).await?
             && client.named
         {
@@ -96,6 +101,15 @@ impl Bridge {
         self.seat(client, account, visit, name.recent, pulse).await
     }
 
+    /// The mailbox whose password a log-in with this name would guess, however the name is written and whichever of its clients it names.
+    pub(super) fn mailbox_meant(&self, user: &str) -> String {
+        if let Some((upstream, name)) = self.router.log_in(user, |upstream| upstream.separator) {
+            return format!("{} {}", upstream.key(), normalized(&name.mailbox));
+        }
+        let name = LoginName::parse(user, None);
+        normalized(name.as_ref().map_or(user, |name| &name.mailbox))
+    }
+
     /// Whether the upstream knows user and password or token: it is asked, or has been a moment ago.
     async fn admit(&self, entrance: Entrance<'_>, proof: &Proof) -> Result<(), Barred> {
         let rejected = |trouble| Barred::Rejected {
@@ -127,12 +141,12 @@ impl Bridge {
             (Some(stored), Presented::Password(password)) => {
                 self.verifier.verify(stored, password).await
             }
-            // A token is for the upstream, and this client's account is none of its own. As long as for a wrong password.
-            (_, Presented::Token(token)) => {
-                self.verifier.nobody(token).await;
+            // A token is for the upstream, and this client's account is none of its own; or there is no password any more. As long as for
+            // a wrong one.
+            (_, presented) => {
+                self.verifier.nobody(presented.secret()).await;
                 false
             }
-            (None, Presented::Password(_)) => false,
         };
         if !fits {
             return Err(Barred::WrongPassword);
@@ -262,3 +276,6 @@ impl Bridge {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

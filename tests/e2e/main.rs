@@ -36,6 +36,7 @@ mod disposal_trouble;
 mod fail2ban;
 mod gauges;
 mod gmail_folders;
+mod guessing;
 mod hold;
 mod hold_refused;
 mod hold_shared;
