@@ -37,12 +37,13 @@ fn from(address: [u8; 4], bridge: &Bridge) -> Pop3 {
 #[test]
 fn hydra_gets_less_than_one_guess_a_second_and_nobody_else_waits() {
     let hydra = require("hydra", "hydra");
+    let fail2ban = require("fail2ban-regex", "fail2ban");
     let dovecot = Dovecot::start();
     for user in ["ann", "bob", "carol"] {
         dovecot.maildir(user).fill(&ordinary_mail(2));
     }
     let config = format!("[upstream.mail]\nurl = \"{}\"\n", dovecot.plain_url());
-    let bridge = Options::config(&config).start();
+    let bridge = Options::config(&config).text_log().start();
     // Ann's password is about to be guessed from 127.0.0.1, where Bob has a device, too.
     poll(from([127, 0, 0, 2], &bridge), "ann");
     poll(from([127, 0, 0, 1], &bridge), "bob");
@@ -65,7 +66,7 @@ fn hydra_gets_less_than_one_guess_a_second_and_nobody_else_waits() {
         .stderr(Stdio::null());
     let began = Instant::now();
     let mut hydra = Process::spawn("hydra", &mut command, tree.path());
-    bridge.wait_for_log("a guess", |line| line.to_string().contains("Aborted login"));
+    bridge.wait_for_line("a guess", |line| line.contains("Aborted login"));
     let mut polls = 0;
     while began.elapsed() < TIME {
         // Both go on as before; Carol comes from a new address each time.
@@ -96,4 +97,18 @@ fn hydra_gets_less_than_one_guess_a_second_and_nobody_else_waits() {
         "{a_second} guesses a second: {guesses} in {time:?}"
     );
     assert!(polls > 3, "{polls}");
+    // fail2ban would ban the one who guesses, by the lines about wrong passwords and no others.
+    let log = bridge.log().join("\n") + "\n";
+    let file = tree.write("log", &log);
+    let output = Command::new(fail2ban)
+        .args(["--raw", "--out", "ip"])
+        .arg(&file)
+        .arg("dovecot[_daemon=popbridge]")
+        .output()
+        .unwrap();
+    let found = String::from_utf8(output.stdout).unwrap();
+    let found: Vec<&str> = found.lines().collect();
+    assert!(found.iter().all(|ip| *ip == "127.0.0.1"), "{found:?}");
+    assert!(log.contains("was not looked at"), "{log}");
+    assert_eq!(found.len(), log.matches("Aborted login").count());
 }
