@@ -123,22 +123,13 @@ pub struct Settings {
         value_parser = secret
     )]
     pub state: Option<Secret>,
-    /// What to log: off, error, warn, info, debug or trace, also by module, such as popbridge::imap=debug
-    #[arg(
-        long,
-        value_name = "FILTER",
-        env = "POPBRIDGE_LOG",
-        default_value = "info"
-    )]
-    pub log: String,
-    /// How to log
-    #[arg(
-        long,
-        value_name = "FORMAT",
-        env = "POPBRIDGE_LOG_FORMAT",
-        default_value = "text"
-    )]
-    pub log_format: LogFormat,
+    /// What to log: off, error, warn, info, debug or trace, also by module, such as popbridge::imap=debug; instead of the key filter of the table log
+    /// of the file; without either: info
+    #[arg(long, value_name = "FILTER", env = "POPBRIDGE_LOG")]
+    pub log: Option<String>,
+    /// How to log, instead of the key format of the table log; without either: text
+    #[arg(long, value_name = "FORMAT", env = "POPBRIDGE_LOG_FORMAT")]
+    pub log_format: Option<LogFormat>,
 }
 
 impl Settings {
@@ -154,6 +145,8 @@ impl Settings {
             tls_listen: self.tls_listen.clone(),
             admin: self.admin,
             state: self.state.clone(),
+            log: self.log.clone(),
+            log_format: self.log_format,
         })
     }
 }

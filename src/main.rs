@@ -48,27 +48,27 @@ fn main() -> ExitCode {
 }
 
 fn serve(settings: &Settings) -> ExitCode {
-    if let Err(error) = telemetry::init(&settings.log, settings.log_format) {
-        return complain(&error, EXIT_CONFIG);
-    }
     let config = match settings.load() {
         Ok(config) => config,
         Err(error) => return complain(&error, EXIT_CONFIG),
     };
-    match with_runtime(run::serve(&config)) {
+    if let Err(error) = telemetry::init(&config.log.filter, config.log.format) {
+        return complain(&error, EXIT_CONFIG);
+    }
+    match with_runtime(run::serve(config, || settings.load())) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => complain(&error, 1),
     }
 }
 
 fn check(arguments: &Check) -> ExitCode {
-    if let Err(error) = telemetry::init(&arguments.settings.log, arguments.settings.log_format) {
-        return complain(&error, EXIT_CONFIG);
-    }
     let config = match arguments.settings.load() {
         Ok(config) => config,
         Err(error) => return complain(&error, EXIT_CONFIG),
     };
+    if let Err(error) = telemetry::init(&config.log.filter, config.log.format) {
+        return complain(&error, EXIT_CONFIG);
+    }
     let password = match arguments
         .password_stdin
         .then(|| cli::read_password(io::stdin().lock()))

@@ -7,6 +7,9 @@
 //! | name | type | labels | what |
 //! | --- | --- | --- | --- |
 //! | `popbridge_build_info` | gauge | version | always 1 |
+//! | `popbridge_config_last_reload_successful` | gauge | | 1 where the configuration that was read last is in use, 0 where it was refused |
+//! | `popbridge_config_last_reload_success_timestamp_seconds` | gauge | | when the configuration that is in use was read |
+//! | `popbridge_certificate_expiry_timestamp_seconds` | gauge | | when the certificate ends that POP3 clients are shown; 0 where that cannot be read from it |
 //! | `popbridge_sessions` | gauge | tls | POP3 connections that are open |
 //! | `popbridge_sessions_total` | counter | | POP3 connections accepted |
 //! | `popbridge_session_panics_total` | counter | | sessions ended by a defect of the bridge |
@@ -71,9 +74,10 @@
 mod bodies;
 mod budgets;
 mod labels;
+mod life;
 mod mailboxes;
-mod refusals;
 mod quotas;
+mod refusals;
 mod store;
 mod tokens;
 mod upstream;
@@ -122,6 +126,7 @@ pub struct Metrics {
     index_cache_evictions: IntCounter,
     bodies: bodies::Families,
     budgets: budgets::Families,
+    life: life::Families,
     mailboxes: mailboxes::Families,
     refusals: refusals::Families,
     quotas: quotas::Families,
@@ -195,6 +200,7 @@ impl Metrics {
             ),
             bodies: bodies::Families::new(&family),
             budgets: budgets::Families::new(&family),
+            life: life::Families::new(&family),
             mailboxes: mailboxes::Families::new(&family),
             refusals: refusals::Families::new(&family),
             quotas: quotas::Families::new(&family),

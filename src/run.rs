@@ -1,134 +1,77 @@
-//! Puts a configuration to work: binds everything, serves, and ends on SIGTERM or SIGINT.
+//! Puts a configuration to work: binds everything, serves, takes up another one at SIGHUP, and ends on SIGTERM or SIGINT.
 //!
 //! Must not know: flags, the configuration file, protocols.
 
+mod error;
+mod reload;
 pub mod secrets;
+mod setup;
+mod signals;
+mod systemd;
 
-use std::collections::HashMap;
-use std::fmt;
-use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use rustix::process::{Resource, getrlimit, setrlimit};
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tracing::{info, warn};
 
 use crate::admin::{self, Admin, Readiness};
-use crate::auth::name::normalized;
-use crate::auth::{Router, TokenKey, Verifier};
-use crate::bridge::tokens::{Keeper, Owner, SETTLING, Tokens};
-use crate::bridge::{Bridge, Configured, Password, Terms, Upstream, clock, told};
-use crate::config::{self, Access, Config};
+use crate::bridge::tokens::SETTLING;
+use crate::bridge::{clock, told};
+use crate::config::{Access, Config, ConfigError};
 use crate::metrics::Metrics;
-use crate::oauth::{Client, Renewal};
-use crate::server::tls::{TlsError, server_config};
-use crate::server::{Server, bind};
+use crate::server::tls::{self, Identity};
+use crate::server::{Inherited, Server};
 use crate::store::{Purpose, Store, StoreError};
-use crate::trust::ClientTlsError;
+pub use error::StartError;
+use reload::Reload;
+pub use setup::{bridge, keeper, oauth_client, token_owners, upstreams};
+use signals::{Signals, Told};
+use systemd::Manager;
 
 /// What is still to be written when the sessions have ended takes less.
 const LAST_WRITES: Duration = Duration::from_secs(5);
+/// A certificate that ends within so many seconds is warned about.
+const SOON: i64 = 7 * 24 * 60 * 60;
 
-/// Why the bridge could not start.
-#[derive(Debug)]
-pub enum StartError {
-    /// An address could not be bound, or the system refused something else.
-    Io(io::Error),
-    /// The state.
-    Store(StoreError),
-    /// A secret that the configuration names cannot be had.
-    Secret(String),
-    /// TLS for clients.
-    Tls(TlsError),
-    /// TLS to an upstream.
-    Upstream {
-        /// The upstream's name.
-        name: String,
-        /// What is wrong.
-        error: ClientTlsError,
-    },
-    /// TLS to an authorization server.
-    OAuth {
-        /// The name of its table.
-        name: String,
-        /// What is wrong.
-        error: ClientTlsError,
-    },
-}
-
-impl fmt::Display for StartError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Io(error) => error.fmt(f),
-            Self::Store(error) => error.fmt(f),
-            Self::Secret(words) => f.write_str(words),
-            Self::Tls(error) => error.fmt(f),
-            Self::Upstream { name, error } => write!(f, "upstream {name}: {error}"),
-            Self::OAuth { name, error } => write!(f, "[oauth.{name}]: {error}"),
-        }
-    }
-}
-
-impl std::error::Error for StartError {}
-
-impl From<StoreError> for StartError {
-    fn from(error: StoreError) -> Self {
-        Self::Store(error)
-    }
-}
-
-impl From<io::Error> for StartError {
-    fn from(error: io::Error) -> Self {
-        Self::Io(error)
-    }
-}
-
-/// Serves until SIGTERM or SIGINT.
+/// Serves until SIGTERM or SIGINT. At SIGHUP what `load` gives is taken up, if it can be.
 ///
 /// # Errors
 /// [`StartError`]; nothing was served then.
-pub async fn serve(config: &Config) -> Result<(), StartError> {
+pub async fn serve(
+    config: Config,
+    load: impl Fn() -> Result<Config, ConfigError>,
+) -> Result<(), StartError> {
     // Before anything else, so that a signal during the start is not lost.
     let mut signals = Signals::new()?;
+    let manager = Arc::new(Manager::of_this_process());
     info!(version = env!("CARGO_PKG_VERSION"), "popbridge starts");
     for upstream in &config.upstreams {
         info!(upstream = upstream.name, url = %upstream.url, "upstream");
     }
     allow_many_descriptors();
-    for warning in &config.warnings {
-        warn!("{warning}");
-    }
-    if let Some(warning) = config.state.warning() {
-        warn!("{warning}");
-    }
-    for account in &config.accounts {
-        if let Access::Password(source) = &account.access
-            && let Some(warning) = source.warning()
-        {
-            warn!(account = account.name, "{warning}");
-        }
-    }
-    for warning in config.oauth_warnings() {
-        warn!("{warning}");
-    }
-    // What refuses the start says so by itself.
-    for fault in secrets::faults(config) {
-        if fault.needed && !fault.refuses {
-            warn!("{}", fault.why);
-        }
-    }
+    warn_of(&config);
+    let mut sockets = Inherited::of_this_process()?;
     let metrics = Arc::new(Metrics::new());
-    let tls = server_config(&config.tls, &config.state.folder).map_err(StartError::Tls)?;
-    let store = open_store(config, Purpose::Serve).await?;
+    let identity = tls::identity(&config.tls, &config.state.folder).map_err(StartError::Tls)?;
+    note_end(&identity, &metrics);
+    let tls = Arc::new(ArcSwap::new(identity.config));
+    let store = open_store(&config, Purpose::Serve).await?;
     if !store.is_shared() {
         // A bridge that was killed in the middle of something has left its mark.
         store.end_all_turns().await?;
         store.end_all_token_claims().await?;
     }
-    let bridge = bridge(config, &metrics, store.clone()).await?;
-    let server = Server::bind(&config.listen, Arc::clone(&bridge), tls).await?;
+    let (ground, bridge) = setup::grounded(&config, &metrics, store.clone()).await?;
+    let server = Server::bind(
+        &config.listen,
+        Arc::clone(&bridge),
+        Arc::clone(&tls),
+        &mut sockets,
+    );
+    let server = server.await?;
     let (tell, ends) = watch::channel(false);
     // The admin listener ends last: it tells of the draining.
     let (tell_admin, mut admin_ends) = watch::channel(false);
@@ -137,7 +80,7 @@ pub async fn serve(config: &Config) -> Result<(), StartError> {
     readiness.set(true);
     let admin = match &config.admin {
         Some(admin) => {
-            let listener = bind(admin.address).await?;
+            let listener = sockets.bind(admin.address).await?;
             info!(address = %listener.local_addr()?, kind = "admin", "listening");
             let admin = Admin {
                 metrics: {
@@ -152,14 +95,39 @@ pub async fn serve(config: &Config) -> Result<(), StartError> {
         }
         None => None,
     };
+    sockets.all_taken()?;
+    metrics.configured(clock::now());
     let (tell_over, over) = watch::channel(false);
     let tending = tokio::spawn(Arc::clone(&bridge).tend(ends.clone(), over));
     let serving = tokio::spawn(server.run(ends));
-    let signal = signals.end().await;
+    let watchdog = manager.watchdog(store.clone());
+    manager.ready("serving");
+    let mut reload = Reload::new(load, ground, Arc::clone(&bridge), tls, config);
+    let signal = loop {
+        match signals.next().await {
+            Told::End(signal) => break signal,
+            Told::Reload => {
+                manager.reloading();
+                // A store that hangs keeps nobody from ending the bridge. What is not taken up whole is not taken up at all.
+                let took = tokio::select! {
+                    took = reload.again() => took,
+                    signal = signals.end() => break signal,
+                };
+                manager.ready(match took {
+                    true => "serving",
+                    false => {
+                        "serving by the configuration before; the new one was refused, see the log"
+                    }
+                });
+            }
+        }
+    };
+    let drain = bridge.limits().drain;
     info!(
-        patience = ?config.limits.drain,
+        patience = ?drain,
         "{signal}: ending when the answers under way are finished; a second signal ends at once"
     );
+    manager.stopping(drain + SETTLING + 4 * LAST_WRITES);
     readiness.set(false);
     // Fails only if nobody listens any more, which is what is wanted.
     let _ = tell.send(true);
@@ -192,8 +160,52 @@ pub async fn serve(config: &Config) -> Result<(), StartError> {
     if let Some(admin) = admin {
         let _ = admin.await;
     }
+    watchdog.abort();
     info!("ended");
     Ok(())
+}
+
+/// What is allowed but probably not meant, and what is needed and not there.
+fn warn_of(config: &Config) {
+    for warning in &config.warnings {
+        warn!("{warning}");
+    }
+    if let Some(warning) = config.state.warning() {
+        warn!("{warning}");
+    }
+    for account in &config.accounts {
+        if let Access::Password(source) = &account.access
+            && let Some(warning) = source.warning()
+        {
+            warn!(account = account.name, "{warning}");
+        }
+    }
+    for warning in config.oauth_warnings() {
+        warn!("{warning}");
+    }
+    // What refuses the start says so by itself.
+    for fault in secrets::faults(config) {
+        if fault.needed && !fault.refuses {
+            warn!("{}", fault.why);
+        }
+    }
+}
+
+/// Tells when the clients' certificate ends.
+fn note_end(identity: &Identity, metrics: &Metrics) {
+    metrics.certificate_ends(identity.ends);
+    let left = identity.ends.map(|ends| ends - clock::now());
+    match left {
+        Some(left) if left <= 0 => {
+            warn!(
+                "the certificate for clients has ended: they refuse it, or ask their users about it"
+            );
+        }
+        Some(left) if left <= SOON => {
+            warn!(hours = left / 3600, "the certificate for clients ends soon");
+        }
+        _ => {}
+    }
 }
 
 /// The store as it is configured.
@@ -216,195 +228,11 @@ pub async fn look_at_store(config: &Config) -> Result<Option<Store>, StartError>
     }
 }
 
-/// A bridge as it is configured.
-///
-/// # Errors
-/// [`StartError::Upstream`], [`StartError::OAuth`], [`StartError::Store`], [`StartError::Secret`].
-pub async fn bridge(
-    config: &Config,
-    metrics: &Arc<Metrics>,
-    store: Store,
-) -> Result<Arc<Bridge>, StartError> {
-    let router = upstreams(config, metrics)?;
-    let by_name: HashMap<&str, &Arc<Upstream>> = router
-        .upstreams()
-        .map(|upstream| (upstream.name.as_str(), upstream))
-        .collect();
-    let owners = token_owners(config);
-    let keeper = Arc::new(keeper(config, store.clone()));
-    if !owners.is_empty() {
-        // What the bridge gets by itself it gets again.
-        let of_people = owners.iter().filter(|owner| {
-            let mut all = config.oauth.iter();
-            all.any(|oauth| oauth.name == owner.provider && oauth.grant.needs_a_person())
-        });
-        let of_people: Vec<Owner> = of_people.cloned().collect();
-        let checked = keeper.check(&of_people).await;
-        checked.map_err(|trouble| StartError::Secret(trouble.to_string()))?;
-    }
-    let clients = oauth_clients(config)?;
-    let holder = instance()?;
-    let mut configured = Vec::with_capacity(config.accounts.len());
-    for account in &config.accounts {
-        let Some(upstream) = by_name.get(account.upstream.as_str()) else {
-            continue;
-        };
-        let password = match &account.access {
-            Access::Password(source) => Password::Configured(Arc::new(source.clone())),
-            Access::OAuth { provider, user } => {
-                let Some(client) = clients.get(provider.as_str()) else {
-                    continue;
-                };
-                let renew = Arc::new(Renewal::new(Arc::clone(client), user.clone()));
-                let owner = owners.iter().find(|owner| owner.account == account.name);
-                let Some(owner) = owner.cloned() else {
-                    continue;
-                };
-                let keeper = Arc::clone(&keeper);
-                let tokens = Tokens::new(owner, renew, keeper, holder.clone(), Arc::clone(metrics));
-                Password::Tokens(Arc::new(tokens))
-            }
-        };
-        configured.push(Configured {
-            name: account.name.clone(),
-            upstream: Arc::clone(upstream),
-            login: account.login.clone(),
-            normalized: normalized(&account.login),
-            password,
-            terms: Arc::new(Terms::of_account(account)),
-        });
-    }
-    let verifier = Verifier::new(store.secret_key().await?)
-        .map_err(|error| StartError::Secret(error.to_string()))?;
-    Ok(Arc::new(Bridge::new(
-        router,
-        configured,
-        config.limits.clone(),
-        Arc::clone(metrics),
-        store,
-        verifier,
-        holder,
-    )))
-}
-
-/// What keeps tokens as it is configured.
-pub fn keeper(config: &Config, store: Store) -> Keeper {
-    let key = TokenKey::new(config.token_key.clone(), &config.state.folder);
-    Keeper::new(store, key)
-}
-
-/// Whose tokens there may be: those of all accounts that have no password.
-pub fn token_owners(config: &Config) -> Vec<Owner> {
-    let owner = |account: &config::Account| {
-        let mut upstreams = config.upstreams.iter();
-        let upstream = upstreams.find(|upstream| upstream.name == account.upstream)?;
-        Owner::of(account, upstream)
-    };
-    config.accounts.iter().filter_map(owner).collect()
-}
-
-/// What asks the authorization servers that accounts need, by the names of their tables.
-///
-/// # Errors
-/// [`StartError::OAuth`]
-fn oauth_clients(config: &Config) -> Result<HashMap<&str, Arc<Client>>, StartError> {
-    let mut clients = HashMap::new();
-    for oauth in &config.oauth {
-        if config.needs(oauth) {
-            clients.insert(oauth.name.as_str(), Arc::new(oauth_client(oauth)?));
-        }
-    }
-    Ok(clients)
-}
-
-/// What asks this authorization server.
-///
-/// # Errors
-/// [`StartError::OAuth`]
-pub fn oauth_client(oauth: &config::OAuth) -> Result<Client, StartError> {
-    Client::new(oauth, clock::now).map_err(|error| StartError::OAuth {
-        name: oauth.name.clone(),
-        error,
-    })
-}
-
-/// Names this process among those that share a store: host, process, when it started, and 64 random bits. In containers that start together
-/// all but the last may be the same.
-///
-/// # Errors
-/// [`StartError::Secret`]
-fn instance() -> Result<String, StartError> {
-    let host = rustix::system::uname();
-    let host = host.nodename().to_string_lossy().into_owned();
-    let mut random = [0; 8];
-    aws_lc_rs::rand::fill(&mut random)
-        .map_err(|_| StartError::Secret("there are no random numbers".to_owned()))?;
-    let (process, random) = (std::process::id(), u64::from_ne_bytes(random));
-    Ok(format!("{host}:{process}:{:x}:{random:016x}", clock::now()))
-}
-
-/// The signals that the bridge listens to.
-struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-    hangup: Signal,
-}
-
-impl Signals {
-    fn new() -> io::Result<Self> {
-        Ok(Self {
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-            hangup: signal(SignalKind::hangup())?,
-        })
-    }
-
-    /// Waits for one that ends the bridge; gives its name.
-    async fn end(&mut self) -> &'static str {
-        loop {
-            tokio::select! {
-                _ = self.terminate.recv() => return "SIGTERM",
-                _ = self.interrupt.recv() => return "SIGINT",
-                // Whoever sends it expects a new certificate or configuration to be read; ending would be a surprise.
-                _ = self.hangup.recv() => {
-                    warn!("SIGHUP reloads nothing in this version; restart for a new certificate or configuration");
-                }
-            }
-        }
-    }
-}
-
 /// A session takes two descriptors, and the usual soft limit of 1024 is there for programs that use select(2).
 fn allow_many_descriptors() {
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = limit.maximum;
     if let Err(error) = setrlimit(Resource::Nofile, limit) {
         warn!(%error, "the limit of open files cannot be raised");
-    }
-}
-
-/// Makes the configured upstreams ready.
-///
-/// # Errors
-/// [`StartError::Upstream`].
-pub fn upstreams(config: &Config, metrics: &Metrics) -> Result<Router<Upstream>, StartError> {
-    let mut ready = Vec::new();
-    for upstream in &config.upstreams {
-        let made = Upstream::new(upstream, metrics).map_err(|error| StartError::Upstream {
-            name: upstream.name.clone(),
-            error,
-        })?;
-        ready.push((upstream.domains.clone(), Arc::new(made)));
-    }
-    Ok(Router::new(ready))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn two_instances_that_start_in_one_second_have_two_names() {
-        assert_ne!(instance().unwrap(), instance().unwrap());
     }
 }

@@ -30,6 +30,7 @@ use std::fmt;
 use std::io::IsTerminal;
 use std::os::unix::fs::MetadataExt;
 use std::panic::{self, PanicHookInfo};
+use std::sync::OnceLock;
 
 use clap::ValueEnum;
 use tracing::Subscriber;
@@ -37,6 +38,7 @@ use tracing::level_filters::LevelFilter;
 use tracing_subscriber::filter::{EnvFilter, filter_fn};
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::{Layer, SubscriberExt};
+use tracing_subscriber::{Registry, reload};
 
 pub use login::login_failed_line;
 
@@ -93,11 +95,39 @@ pub fn init(filter: &str, format: LogFormat) -> Result<(), LogError> {
         ansi: std::io::stderr().is_terminal(),
         timestamps: !stderr_is_the_journal(),
     };
-    let subscriber = subscriber(filter, format, style, std::io::stderr)?;
+    let (subscriber, handle) = reloadable(filter, format, style, std::io::stderr)?;
     // Not `SubscriberInitExt::init`, which would also collect what is written through the `log` crate.
     tracing::subscriber::set_global_default(subscriber).map_err(|_| LogError::AlreadySet)?;
+    let _ = FILTER.set(handle);
     panic::set_hook(Box::new(log_panic));
     Ok(())
+}
+
+/// The filter of this process's log.
+static FILTER: OnceLock<reload::Handle<EnvFilter, Registry>> = OnceLock::new();
+
+/// Exchanges the filter that [`init`] was given. Without a log it does nothing.
+///
+/// # Errors
+/// [`LogError::Filter`]; the one before stays then.
+pub fn set_filter(filter: &str) -> Result<(), LogError> {
+    let filter = parse_filter(filter)?;
+    if let Some(handle) = FILTER.get() {
+        // Fails only when the log is gone.
+        let _ = handle.reload(filter);
+    }
+    Ok(())
+}
+
+/// Whether this is a filter.
+///
+/// # Errors
+/// What is wrong with it, in words.
+pub fn check_filter(filter: &str) -> Result<(), String> {
+    match parse_filter(filter) {
+        Ok(_) | Err(LogError::AlreadySet) => Ok(()),
+        Err(LogError::Filter(words)) => Err(words),
+    }
 }
 
 /// Runs where the panic is, so that the event is in its session's span.
@@ -128,7 +158,21 @@ pub fn subscriber<W>(
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
-    let filter = parse_filter(filter)?;
+    Ok(reloadable(filter, format, style, writer)?.0)
+}
+
+type Reloadable<S> = (S, reload::Handle<EnvFilter, Registry>);
+
+fn reloadable<W>(
+    filter: &str,
+    format: LogFormat,
+    style: Style,
+    writer: W,
+) -> Result<Reloadable<impl Subscriber + Send + Sync>, LogError>
+where
+    W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
+{
+    let (filter, handle) = reload::Layer::new(parse_filter(filter)?);
     // Colours are the text format's own: what is written into fields comes from outside and is escaped.
     let layer = tracing_subscriber::fmt::layer()
         .with_writer(writer)
@@ -141,9 +185,10 @@ where
         let krate = metadata.target().split("::").next();
         !WIRE.iter().any(|wire| krate == Some(wire))
     });
-    Ok(tracing_subscriber::registry()
+    let subscriber = tracing_subscriber::registry()
         .with(filter)
-        .with(layer.with_filter(not_wire)))
+        .with(layer.with_filter(not_wire));
+    Ok((subscriber, handle))
 }
 
 fn parse_filter(text: &str) -> Result<EnvFilter, LogError> {

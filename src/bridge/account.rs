@@ -2,6 +2,7 @@
 //!
 //! Must not know: clients, sessions.
 
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -51,6 +52,13 @@ impl Default for Terms {
 }
 
 impl Terms {
+    /// What they say of which messages there are and what they are like: what is known of the mailbox holds only as long as this is the same.
+    pub(super) fn shape(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        (&self.folders, &self.hold, &self.folder_header).hash(&mut hasher);
+        hasher.finish()
+    }
+
     /// Of a configured account.
     pub fn of_account(account: &config::Account) -> Self {
         Self {
@@ -100,6 +108,11 @@ pub(super) struct Account {
 }
 
 impl Account {
+    /// What the names of its folders are kept by.
+    pub(super) fn place(&self) -> (MailboxId, u64) {
+        (self.mailbox, self.terms.shape())
+    }
+
     /// The way into the mailbox.
     pub(super) fn entrance(&self) -> Entrance<'_> {
         Entrance {

@@ -45,9 +45,9 @@ const TURN: Duration = Duration::from_secs(15 * 60);
 const FRESH: Duration = Duration::from_secs(60);
 
 /// What sessions share the list of: a mailbox with its upstream's name and, if it is a configured account, that one's, because two names for
-/// one upstream may have different rules. And only by the same credential: the list of a session whose password is none any more is
-/// refused, whoever else lists.
-type Listed = (MailboxId, String, Option<String>, Credential);
+/// one upstream may have different rules; and of one shape, as rules may change. And only by the same credential: the list of a session whose
+/// password is none any more is refused, whoever else lists.
+type Listed = (MailboxId, String, Option<String>, u64, Credential);
 
 /// What came of listing.
 type Listing = Result<Arc<Known>, Trouble>;
@@ -58,7 +58,8 @@ pub(super) struct Accounts {
     gates: Cache<MailboxId, Arc<Mutex<()>>>,
     rounds: Rounds<Listed, Listing>,
     /// Folder names that special uses stand for, as they were when the mailbox was first listed.
-    pub(super) names: Cache<MailboxId, Arc<Names>>,
+    /// By the [shape](super::Terms::shape) of the terms, too.
+    pub(super) names: Cache<(MailboxId, u64), Arc<Names>>,
     /// Mailboxes that were looked through lately.
     swept: Cache<MailboxId, ()>,
     /// Mailboxes whose upstream was asked lately how full they are.
@@ -153,7 +154,8 @@ impl Accounts {
         let credential = self.pool.credential(account.entrance());
         let upstream = account.upstream.name.clone();
         let terms = account.terms.account.clone();
-        let listed: Listed = (account.mailbox, upstream, terms, credential);
+        let shape = account.terms.shape();
+        let listed: Listed = (account.mailbox, upstream, terms, shape, credential);
         match self.rounds.join(listed) {
             Part::Leads(lead) => self.list_now(account, Some(lead)).await,
             Part::Follows(follow) => match follow.outcome().await {
@@ -235,7 +237,7 @@ impl Accounts {
         let version = store.version(mailbox).await?;
         let not_read = self.not_read(mailbox);
         let kept = self.known.get(&mailbox).await;
-        let kept = kept.filter(|known| known.version == version);
+        let kept = kept.filter(|known| known.version == version && known.is_by(&account.terms));
         let is_kept = kept.is_some();
         let known = match kept {
             Some(known) => known,
@@ -257,7 +259,7 @@ impl Accounts {
         account: &Account,
         connection: &mut Connection,
     ) -> Result<Arc<Names>, Trouble> {
-        if let Some(names) = self.names.get(&account.mailbox).await {
+        if let Some(names) = self.names.get(&account.place()).await {
             return Ok(names);
         }
         let mut served = Vec::new();
@@ -280,13 +282,13 @@ impl Accounts {
         }
         let hold = account.terms.hold.as_deref().map(to_wire);
         let names = Arc::new(Names { served, hold });
-        self.names.insert(account.mailbox, Arc::clone(&names)).await;
+        self.names.insert(account.place(), Arc::clone(&names)).await;
         Ok(names)
     }
 
     /// The names of the mailbox's folders, as far as they are known without asking the upstream.
     pub(super) async fn known_names(&self, account: &Account) -> Result<Arc<Names>, Trouble> {
-        if let Some(names) = self.names.get(&account.mailbox).await {
+        if let Some(names) = self.names.get(&account.place()).await {
             return Ok(names);
         }
         let rows = self.store.folders(account.mailbox).await?;
@@ -348,7 +350,9 @@ impl Accounts {
         now: i64,
     ) {
         let known = self.known.get(&account.mailbox).await;
-        let Some(known) = known.filter(|known| known.version + 1 == version) else {
+        let is_it =
+            |known: &Arc<Known>| known.version + 1 == version && known.is_by(&account.terms);
+        let Some(known) = known.filter(is_it) else {
             // Somebody else has written, too: all is read again.
             self.known.invalidate(&account.mailbox).await;
             return;

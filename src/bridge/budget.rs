@@ -94,7 +94,10 @@ impl Budgets {
         let meter = upstream.bytes_per_day.map(|allowed| {
             let new = || Arc::new(Meter::new(upstream.name.clone(), allowed));
             let mut meters = self.meters();
-            Arc::clone(meters.entry(mailbox.clone()).or_insert_with(new))
+            let meter = Arc::clone(meters.entry(mailbox.clone()).or_insert_with(new));
+            // It may have been made before the configuration said something else.
+            meter.may_receive(allowed);
+            meter
         });
         Some(Arc::new(Place {
             host,

@@ -69,7 +69,8 @@ impl Bridge {
         {
             return self.enter_named(client, login, whole.recent, pulse).await;
         }
-        let found = self
+        let setup = self.setup();
+        let found = setup
             .router
             .log_in(&login.user, |upstream| upstream.separator);
         let Some((upstream, name)) = found else {
@@ -103,7 +104,9 @@ impl Bridge {
 
     /// The mailbox whose password a log-in with this name would guess, however the name is written and whichever of its clients it names.
     pub(super) fn mailbox_meant(&self, user: &str) -> String {
-        if let Some((upstream, name)) = self.router.log_in(user, |upstream| upstream.separator) {
+        let setup = self.setup();
+        let separator = |upstream: &Upstream| upstream.separator;
+        if let Some((upstream, name)) = setup.router.log_in(user, separator) {
             return format!("{} {}", upstream.key(), normalized(&name.mailbox));
         }
         let name = LoginName::parse(user, None);
@@ -154,13 +157,13 @@ impl Bridge {
         let configured = client
             .account
             .as_ref()
-            .and_then(|name| self.configured.get(name));
+            .and_then(|name| self.configured(name));
         let Some(configured) = configured else {
             let account = client.account.as_deref().unwrap_or_default();
             let words = format!("no [account.{account}] is configured any more");
             return Err(Barred::Unknown(Trouble::Settings(words)));
         };
-        let account = self.account_of(configured).await?;
+        let account = self.account_of(&configured).await?;
         if account.mailbox != client.mailbox {
             let words = format!(
                 "{}: [account.{}] is another mailbox now than when the client was added; remove the client and add it again",
@@ -208,7 +211,8 @@ impl Bridge {
     /// What holds for a mailbox: the rules of the account that it is, even if somebody comes with the mailbox's own password.
     fn terms(&self, upstream: &Upstream, login: &str) -> Arc<Terms> {
         let (key, login) = (upstream.key(), normalized(login));
-        let account = self
+        let setup = self.setup();
+        let account = setup
             .configured
             .values()
             .find(|account| account.normalized == login && account.upstream.key() == key);

@@ -26,6 +26,8 @@ pub(super) struct Known {
     pub(super) contents: Arc<Contents>,
     /// How many changes of the measures are in that.
     measured: u64,
+    /// The [shape](Terms::shape) of the terms that it was made by.
+    shape: u64,
 }
 
 /// The folders of a mailbox, as on the wire.
@@ -113,6 +115,7 @@ impl Known {
                     measures,
                     contents,
                     measured,
+                    shape: terms.shape(),
                 });
             }
         }
@@ -168,7 +171,13 @@ impl Known {
         Some(known)
     }
 
+    /// Whether it would be the same if it were made by these terms.
+    pub(super) fn is_by(&self, terms: &Terms) -> bool {
+        self.shape == terms.shape()
+    }
+
     fn make_contents(&mut self, terms: &Terms) {
+        self.shape = terms.shape();
         (self.contents, self.measured) = contents(terms, &self.folders, &self.measures);
     }
 

@@ -32,6 +32,7 @@ mod retrieve;
 mod rounds;
 mod seat;
 mod session;
+mod setup;
 mod standing;
 mod store_figures;
 mod sweeper;
@@ -51,6 +52,7 @@ pub use account::{Password, Terms};
 pub use budget::Short;
 pub use quota::Freeable;
 pub use session::serve;
+pub use setup::Setup;
 pub use standing::Standing;
 pub use tend::Swept;
 pub use trouble::Trouble;
@@ -59,25 +61,23 @@ pub use upstream::{Upstream, key};
 pub use visitor::{End, Visitor, told};
 pub use wire::Wire;
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use accounts::Accounts;
 use budget::Budgets;
 use locks::Locks;
 use pool::Pool;
+use setup::Current;
 use sweeper::LastSeen;
 use tokens::Watched;
 
-use crate::auth::{Router, Throttle, Verifier};
-use crate::config::Limits;
+use crate::auth::{Throttle, Verifier};
 use crate::metrics::Metrics;
 use crate::store::Store;
 
 /// What all sessions share.
 pub struct Bridge {
-    router: Router<Upstream>,
-    configured: HashMap<String, Configured>,
+    current: Current,
     accounts: Arc<Accounts>,
     locks: Arc<Locks>,
     last_seen: LastSeen,
@@ -85,7 +85,6 @@ pub struct Bridge {
     verifier: Verifier,
     throttle: Throttle,
     metrics: Arc<Metrics>,
-    limits: Limits,
 }
 
 /// A mailbox whose credentials the bridge has.
@@ -108,17 +107,16 @@ impl Bridge {
     /// A bridge for these upstreams and accounts. `holder` names this process among the
     /// instances.
     pub fn new(
-        router: Router<Upstream>,
-        configured: Vec<Configured>,
-        limits: Limits,
+        setup: Setup,
         metrics: Arc<Metrics>,
         store: Store,
         verifier: Verifier,
         holder: String,
     ) -> Self {
         let budgets = Budgets::new(store.clone(), holder.clone(), Arc::clone(&metrics));
+        let limits = &setup.limits;
         let accounts = Accounts::new(
-            &limits,
+            limits,
             Pool::new(
                 verifier.clone(),
                 budgets,
@@ -129,15 +127,9 @@ impl Bridge {
             holder.clone(),
             Arc::clone(&metrics),
         );
-        let tokens = configured.iter().filter_map(|one| match &one.password {
-            Password::Tokens(tokens) => Some(Arc::clone(tokens)),
-            Password::Presented(_) | Password::Configured(_) => None,
-        });
-        let tokens = Watched::new(tokens.collect());
-        let configured = configured.into_iter().map(|one| (one.name.clone(), one));
+        let tokens = Watched::new(setup.tokens().collect());
         Self {
-            router,
-            configured: configured.collect(),
+            current: Current::new(setup),
             accounts: Arc::new(accounts),
             locks: Arc::new(Locks::new(store, holder)),
             last_seen: LastSeen::default(),
@@ -145,21 +137,19 @@ impl Bridge {
             verifier,
             throttle: Throttle::default(),
             metrics,
-            limits,
         }
-    }
-
-    /// The limits that sessions keep to.
-    pub fn limits(&self) -> &Limits {
-        &self.limits
     }
 
     /// All metrics in Prometheus' text format, with the cache's size as it is now.
     pub fn render_metrics(&self) -> String {
         self.accounts.gauge();
-        for one in self.configured.values() {
+        for one in self.setup().configured.values() {
             let pool = &self.accounts.pool;
             pool.gauge(&one.name, &one.upstream, &one.login);
+        }
+        for gone in self.current.former() {
+            // Each time: a session that was there before may have reported once more.
+            self.metrics.forget_account(&gone);
         }
         self.metrics.render()
     }

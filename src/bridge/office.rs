@@ -14,7 +14,7 @@ use super::readers::{MarksCache, Readers};
 use super::standing::{Standing, standings};
 use super::tend::{Care, Swept, withheld};
 use super::trouble::Trouble;
-use super::{Bridge, Configured, clock};
+use super::{Bridge, clock};
 use crate::maildrop::Seq;
 use crate::policy::{Action, AfterRetrieve};
 use crate::store::{Intent, Mailbox, MailboxId, Quota, Store, Trouble as Unreadable};
@@ -130,10 +130,10 @@ impl Bridge {
     /// # Errors
     /// The upstream's and the store's.
     pub async fn sweep_account(self: &Arc<Self>, name: &str) -> Result<Swept, Trouble> {
-        let configured = self.configured.get(name);
-        let configured: &Configured =
+        let configured = self.configured(name);
+        let configured =
             configured.ok_or_else(|| Trouble::Settings(format!("there is no [account.{name}]")))?;
-        let account = self.account_of(configured).await?;
+        let account = self.account_of(&configured).await?;
         let swept = self.accounts.tend(account, Care::Sweep).await;
         // Nobody comes after this.
         self.accounts.pool.close().await;

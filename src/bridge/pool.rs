@@ -1,18 +1,18 @@
 //! Connections to upstreams, kept for the next session after one has ended: a poll then costs one round trip instead of a log-in.
 //!
-//! They are kept by mailbox log-in and credential, and picked by the form of messages that they give (RFC 6855). So many at a time are used for one mailbox as the upstream is configured to allow;
-//! whoever comes when all are in use waits. One of them is never used for bodies, so that a client that reads slowly cannot keep
+//! They are kept by mailbox log-in and credential, and picked by the form of messages that they give (RFC 6855). So many at a time are used
+//! for one mailbox as the upstream is configured to allow; whoever comes when all are in use waits. One of them is never used for bodies, so that a client that reads slowly cannot keep
 //! others from their lists.
 //! Must not know: sessions, what the connections are used for.
 
 mod entry;
+mod idle;
 mod shelf;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tracing::Instrument as _;
 
@@ -57,14 +57,20 @@ pub(super) struct Pool {
     shelves: Mutex<HashMap<Name, Arc<Shelf>>>,
     verifier: Verifier,
     budgets: Budgets,
-    /// How long a presented password or token is believed that the upstream has accepted. When a token expires is not known here.
+    times: Mutex<Times>,
+}
+
+/// How long things are kept.
+#[derive(Clone, Copy)]
+struct Times {
+    /// A presented password or token is believed for so long that the upstream has accepted. When a token expires is not known here.
     trust: Duration,
-    /// How long a connection is kept that nobody uses.
+    /// A connection is kept for so long that nobody uses.
     idle: Duration,
 }
 
-/// The upstream's name in the configuration, and the normalized log-in there.
-type Name = (String, String);
+/// The upstream's name in the configuration, which one of this name it is since the start, and the normalized log-in there.
+type Name = (String, u64, String);
 
 /// The right to use one of a mailbox's connections.
 pub(super) struct Turn {
@@ -84,14 +90,26 @@ impl Pool {
             shelves: Mutex::default(),
             verifier,
             budgets,
-            trust,
-            idle,
+            times: Mutex::new(Times { trust, idle }),
         }
+    }
+
+    /// From now on it keeps connections and believes passwords for so long.
+    pub(super) fn keep_for(&self, idle: Duration, trust: Duration) {
+        *self.times.lock().unwrap_or_else(PoisonError::into_inner) = Times { trust, idle };
+    }
+
+    fn times(&self) -> Times {
+        *self.times.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn keeps(&self) -> bool {
+        !self.times().idle.is_zero()
     }
 
     /// A session begins on the mailbox, or is about to.
     pub(super) fn visit(&self, entrance: Entrance<'_>) -> Visit {
-        Visit::new(self.shelf(entrance), !self.idle.is_zero())
+        Visit::new(self.shelf(entrance), self.keeps())
     }
 
     /// Whether the upstream lets somebody in with this credential. It is not asked again within the time of trust as long as one of the
@@ -102,14 +120,14 @@ impl Pool {
     pub(super) async fn admits(&self, entrance: Entrance<'_>) -> Result<(), Trouble> {
         let shelf = self.shelf(entrance);
         let credential = self.credential(entrance);
-        if shelf.trusts(credential, self.trust) {
+        if shelf.trusts(credential, self.times().trust) {
             return Ok(());
         }
         // Before the wait for others.
         entrance.upstream.backoff.may_open(entrance.login)?;
         // Clients that come at the same time let each other in.
         let _turn = shelf.turn_at_the_door().await;
-        if shelf.trusts(credential, self.trust) {
+        if shelf.trusts(credential, self.times().trust) {
             return Ok(());
         }
         let connection = self
@@ -243,50 +261,12 @@ impl Pool {
 
     /// Keeps a connection for whoever comes next, if it can be used again.
     pub(super) fn give_back(&self, lease: Lease) {
-        lease.give_back(!self.idle.is_zero());
+        lease.give_back(self.keeps());
     }
 
     /// Tells other instances that this one and its connections are there. Call it every few seconds.
     pub(super) async fn alive(&self) {
         self.budgets.connections.alive().await;
-    }
-
-    /// Closes what nobody has used for long. Call it every few seconds.
-    pub(super) fn tidy(&self) {
-        let mut over = Vec::new();
-        self.shelves().retain(|_, shelf| {
-            if !self.idle.is_zero() {
-                over.extend(shelf.superfluous(self.idle));
-            }
-            // Nobody is about to use it, as that takes the lock that is held here.
-            !shelf.is_empty() || Arc::strong_count(shelf) > 1
-        });
-        for idle in over {
-            tokio::spawn(idle.logout());
-        }
-    }
-
-    /// Sets the gauges of connections that nobody uses.
-    pub(super) fn gauge_kept(&self) {
-        let mut kept: HashMap<String, usize> = HashMap::new();
-        for ((upstream, _), shelf) in self.shelves().iter() {
-            match kept.get_mut(upstream) {
-                Some(sum) => *sum += shelf.kept(),
-                None => drop(kept.insert(upstream.clone(), shelf.kept())),
-            }
-        }
-        self.budgets.gauge_kept(&kept);
-    }
-
-    /// Closes all connections that are not in use.
-    pub(super) async fn close(&self) {
-        let mut closing = JoinSet::new();
-        for shelf in self.shelves().values() {
-            for idle in shelf.clear() {
-                closing.spawn(idle.logout());
-            }
-        }
-        while closing.join_next().await.is_some() {}
     }
 
     async fn open(
@@ -336,25 +316,9 @@ impl Pool {
         connected
     }
 
-    /// Of the connections to this upstream that nobody uses, and on whose mailbox there is no session, the half that was used least lately.
-    fn yielded_at(&self, upstream: &str) -> impl Iterator<Item = Box<Connection>> + use<> {
-        let shelves = self.shelves();
-        let here = shelves.iter().filter(|((name, _), _)| name == upstream);
-        let mut idle: Vec<(Instant, &Arc<Shelf>)> = here
-            .flat_map(|(_, shelf)| shelf.unvisited().into_iter().map(move |at| (at, shelf)))
-            .collect();
-        idle.sort_unstable_by_key(|(since, _)| *since);
-        idle.truncate(idle.len().div_ceil(2));
-        let least_lately = idle.into_iter();
-        let let_go: Vec<_> = least_lately
-            .filter_map(|(_, shelf)| shelf.let_go())
-            .collect();
-        let_go.into_iter()
-    }
-
     fn shelf(&self, entrance: Entrance<'_>) -> Arc<Shelf> {
         // However it is written: one mailbox has so many connections.
-        let name = (entrance.upstream.name.clone(), normalized(entrance.login));
+        let name = name(entrance.upstream, entrance.login);
         let mut shelves = self.shelves();
         let shelf = shelves.entry(name).or_insert_with(|| {
             let shelf = Shelf::new(entrance.upstream.connections);
@@ -383,6 +347,10 @@ impl Pool {
             Proof::Token(text) => self.verifier.sealed(upstream, login, Kind::Token, text),
         }
     }
+}
+
+fn name(upstream: &Upstream, login: &str) -> Name {
+    (upstream.name.clone(), upstream.version, normalized(login))
 }
 
 #[cfg(test)]

@@ -101,7 +101,7 @@ impl Accounts {
                     if !trouble.is_pressure() && !trouble.is_lost_connection() =>
                 {
                     // A folder may have been renamed: which ones there are is asked again.
-                    self.names.invalidate(&account.mailbox).await;
+                    self.names.invalidate(&account.place()).await;
                     self.known.invalidate(&account.mailbox).await;
                     let now = self.folder_names(account, connection).await?;
                     if now == names {

@@ -26,6 +26,8 @@ use crate::pop3::{self, Action, Line, Refusal, Session, StateName};
 const LOGGED_NAME: usize = 128;
 /// A client that asks for no message for so long has other things to do than to fetch what comes next.
 const PAUSE: Duration = Duration::from_secs(10);
+/// So long after an answer the end of the bridge takes care of it.
+const ANSWERED: Duration = Duration::from_secs(2);
 /// How long a QUIT waits for the client's system to acknowledge what was sent to it.
 const ACKNOWLEDGED: Duration = Duration::from_secs(2);
 
@@ -118,7 +120,7 @@ impl Driver {
             }
             self.visitor.wire.send().await?;
             self.visitor.wire.rest();
-            let limits = &self.bridge.limits;
+            let limits = self.bridge.limits();
             let deadline = match self.session.state() {
                 StateName::Authorization => self.since + limits.login,
                 _ => self.last_line + limits.inactivity,
@@ -378,7 +380,9 @@ impl Driver {
         if let Some(mailbox) = self.mailbox {
             tokio::spawn(mailbox.close().in_current_span());
         }
-        let linger = matches!(end, End::Quit | End::Refused | End::Injected);
+        // What was answered a moment ago may be on its way still, and the client may have sent more.
+        let is_answered = end == End::Shutdown && self.last_line.elapsed() < ANSWERED;
+        let linger = is_answered || matches!(end, End::Quit | End::Refused | End::Injected);
         self.visitor.wire.close(linger).await;
     }
 }

@@ -16,6 +16,7 @@ use super::budget::TICK;
 use super::losses::losses_before;
 use super::office::stored;
 use super::readers::Readers;
+use super::setup::Watchers;
 use super::sweeps::Sweeps;
 use super::tend::Care;
 use super::trouble::Trouble;
@@ -57,19 +58,16 @@ impl Bridge {
         mut over: watch::Receiver<bool>,
     ) {
         let mut beat = interval(BEAT);
-        let mut sweep = interval(self.limits.sweep_interval);
+        let mut sweep = interval(self.limits().sweep_interval);
         let mut prune = interval(PRUNE);
         let mut tokens = interval(TOKENS);
         for ticks in [&mut beat, &mut sweep, &mut prune, &mut tokens] {
             ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         }
         let mut sweeps = Sweeps::default();
-        let mut watching = JoinSet::new();
-        for account in self.configured.values() {
-            if account.terms.hold.is_some() {
-                watching.spawn(Arc::clone(&self).watch(account.name.clone()));
-            }
-        }
+        let mut changes = self.current.changes();
+        let mut watchers = Watchers::default();
+        watchers.follow(&self);
         let mut reckoning = JoinSet::new();
         reckoning.spawn(Arc::clone(&self).reckon());
         loop {
@@ -81,11 +79,16 @@ impl Bridge {
                 }
                 _ = tokens.tick() => self.tokens.look(),
                 _ = sweep.tick() => self.begin_sweeps(&mut sweeps),
+                Ok(()) = changes.changed() => {
+                    watchers.follow(&self);
+                    // New rules may have made something due, and new accounts have no figures yet.
+                    sweep.reset_immediately();
+                }
             }
         }
         // What they were about to do is written down and is done after the next start.
         sweeps.end();
-        watching.abort_all();
+        drop(watchers);
         // For as long as sessions last that may last long: others would think them dead, and take their locks.
         loop {
             tokio::select! {
@@ -143,7 +146,7 @@ impl Bridge {
 
     /// Tells of clients that will not be waited for any more, long before.
     async fn warn_of_expiry(&self) -> Result<(), Trouble> {
-        for configured in self.configured.values() {
+        for configured in self.setup().configured.values() {
             let account = self.account_of(configured).await?;
             let rules = &account.terms.rules;
             let (store, now) = (self.store(), clock::now());
@@ -177,18 +180,19 @@ impl Bridge {
     }
 
     fn begin_sweeps(self: &Arc<Self>, sweeps: &mut Sweeps) {
-        let accounts = self.configured.values();
+        let setup = self.setup();
+        let accounts = setup.configured.values();
         let accounts = accounts.map(|one| (one.upstream.key(), one.name.clone()));
         let bridge = Arc::clone(self);
         sweeps.begin(accounts, move |name| Arc::clone(&bridge).sweep(name));
     }
 
     async fn sweep(self: Arc<Self>, name: String) {
-        let Some(configured) = self.configured.get(&name) else {
+        let Some(configured) = self.configured(&name) else {
             return;
         };
         // What goes wrong with one account was logged and is no reason to leave out the others.
-        if let Ok(account) = self.account_of(configured).await {
+        if let Ok(account) = self.account_of(&configured).await {
             let _ = self.accounts.tend(account, Care::Sweep).await;
         }
     }

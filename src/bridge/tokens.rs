@@ -97,6 +97,11 @@ impl Tokens {
         }
     }
 
+    /// Whether they are those of this owner.
+    pub fn are_of(&self, owner: &Owner) -> bool {
+        self.owner == *owner
+    }
+
     /// What a session would show to the upstream now.
     ///
     /// # Errors

@@ -3,7 +3,7 @@
 //! Must not know: sessions, accounts.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use tracing::debug;
@@ -22,6 +22,8 @@ use crate::trust::{ClientTlsError, client_config};
 pub struct Upstream {
     /// Its name in the configuration.
     pub name: String,
+    /// Which one it is of those that have been made in this process: a name may be given to another one when the configuration changes.
+    pub version: u64,
     /// How it is reached.
     pub endpoint: Endpoint,
     /// How messages are named to clients.
@@ -48,6 +50,9 @@ pub struct Upstream {
     pub terms: Arc<Terms>,
 }
 
+/// How many have been made.
+static MADE: AtomicU64 = AtomicU64::new(0);
+
 impl Upstream {
     /// Makes an upstream of its configuration.
     ///
@@ -63,6 +68,7 @@ impl Upstream {
         let backoff = Backoff::new(&config.name, metrics.clone());
         Ok(Self {
             name: config.name.clone(),
+            version: MADE.fetch_add(1, Ordering::Relaxed),
             endpoint: Endpoint {
                 host: config.url.host.clone(),
                 port: config.url.port,
@@ -88,6 +94,15 @@ impl Upstream {
             backoff,
             terms: Arc::new(Terms::of_upstream(config)),
         })
+    }
+
+    /// The same in the place of another one: if it is the same server, it is left alone for as long as that one would have been.
+    #[must_use]
+    pub fn after(mut self, former: &Self) -> Self {
+        if self.name == former.name && self.key() == former.key() {
+            self.backoff = Arc::clone(&former.backoff);
+        }
+        self
     }
 
     /// What the state of its mailboxes is kept by: where it is, whatever it is called.

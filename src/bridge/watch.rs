@@ -47,13 +47,11 @@ pub(super) async fn rest(password: &Password, trouble: &Trouble, pause: Duration
 
 impl Bridge {
     /// Watches one account for ever, or until its upstream turns out to have no IDLE.
-    pub(super) async fn watch(self: Arc<Self>, name: String) {
-        let Some(configured) = self.configured.get(&name) else {
-            return;
-        };
+    pub(super) async fn watch(self: Arc<Self>, configured: Arc<Configured>) {
+        let name = &configured.name;
         let mut pause = FIRST_PAUSE;
         loop {
-            let trouble = match self.watch_once(configured, &mut pause).await {
+            let trouble = match self.watch_once(&configured, &mut pause).await {
                 Ok(never) => match never {},
                 Err(trouble) => trouble,
             };

@@ -23,9 +23,9 @@ fn the_definition_is_consistent() {
 #[test]
 fn serve_needs_only_an_upstream() {
     let settings = settings("popbridge serve --upstream imaps://imap.example.com");
-    assert_eq!(settings.log, "info");
-    assert_eq!(settings.log_format, LogFormat::Text);
     let config = settings.load().unwrap();
+    assert_eq!(config.log.filter, "info");
+    assert_eq!(config.log.format, LogFormat::Text);
     assert_eq!(
         config.upstreams[0].url.to_string(),
         "imaps://imap.example.com"
@@ -47,6 +47,8 @@ fn all_flags_arrive_in_the_configuration() {
         .collect();
     assert_eq!(addresses, ["127.0.0.1:0", "[::1]:1", "127.0.0.1:2"]);
     assert_eq!(config.admin.unwrap().address.port(), 3);
+    assert_eq!(config.log.filter, "popbridge=debug");
+    assert_eq!(config.log.format, LogFormat::Json);
     assert_eq!(config.state.folder, PathBuf::from("/s"));
 }
 

@@ -27,6 +27,7 @@ pub(super) struct File {
     pub(super) listen: Option<Vec<Spanned<Listen>>>,
     pub(super) tls: Option<Spanned<Tls>>,
     pub(super) admin: Option<Admin>,
+    pub(super) log: Option<Log>,
     #[serde(default)]
     pub(super) upstream: BTreeMap<String, Spanned<Upstream>>,
     #[serde(default)]
@@ -57,6 +58,13 @@ pub(super) struct Tls {
 #[serde(deny_unknown_fields)]
 pub(super) struct Admin {
     pub(super) address: Option<Text>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Log {
+    pub(super) filter: Option<Text>,
+    pub(super) format: Option<Text>,
 }
 
 /// The keys that say what happens to messages. Tables with them have them as their own keys.

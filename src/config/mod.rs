@@ -11,6 +11,7 @@ mod client_settings;
 mod error;
 mod file;
 mod folders;
+mod log;
 mod oauth;
 mod provider;
 mod rules;
@@ -49,11 +50,13 @@ use ipnet::IpNet;
 use crate::maildrop::uidl;
 use crate::policy::{DisposeRule, Rules};
 use crate::secret::Secret;
+use crate::telemetry::LogFormat;
 
 /// Where a secret is that is no password of a mailbox: in the same places.
 pub use crate::auth::PasswordSource as SecretSource;
 pub use client_settings::{ClientSettings, Expires};
 pub use error::ConfigError;
+pub use log::Log;
 pub use oauth::{Grant, OAuth, Preset};
 pub use provider::{PROFILES, Passwords, Profile, Provider};
 pub use state::{State, StoreUrl};
@@ -84,6 +87,8 @@ pub struct Config {
     pub token_key: Option<SecretSource>,
     /// Time-outs and sizes.
     pub limits: Limits,
+    /// What is logged.
+    pub log: Log,
     /// What is allowed but probably not meant, in sentences for the log.
     pub warnings: Vec<String>,
 }
@@ -263,6 +268,10 @@ pub struct Overrides {
     pub admin: Option<SocketAddr>,
     /// `--state`: a folder or the URL of a database, in which there may be a password.
     pub state: Option<Secret>,
+    /// `--log`.
+    pub log: Option<String>,
+    /// `--log-format`.
+    pub log_format: Option<LogFormat>,
 }
 
 /// Puts flags, environment and file together.

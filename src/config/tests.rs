@@ -246,7 +246,7 @@ fn wrong_keys_are_named_with_place_and_the_nearest_valid_key() {
         (
             format!("{MINIMAL}[client.desk1]\n"),
             "popbridge.toml:3:2: unknown key \"client\"; the keys are state, state_folder, state_password_file, token_key_file, \
-             token_key_env, token_key_credential, listen, tls, admin, upstream, account, oauth, limits",
+             token_key_env, token_key_credential, listen, tls, admin, log, upstream, account, oauth, limits",
         ),
         (
             format!(

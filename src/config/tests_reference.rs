@@ -101,6 +101,7 @@ fn the_reference_file_has_every_key_and_its_examples_load() {
     check(tables["listen"][0].as_table().unwrap(), "[[listen]]");
     check(tables["tls"].as_table().unwrap(), "[tls]");
     check(tables["admin"].as_table().unwrap(), "[admin]");
+    check(tables["log"].as_table().unwrap(), "[log]");
     check(tables["limits"].as_table().unwrap(), "[limits]");
     check(
         tables["upstream"]["office"].as_table().unwrap(),

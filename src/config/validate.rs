@@ -16,7 +16,9 @@ use super::secrets::{self, Keys};
 use super::{
     Access, Account, Admin, Config, Listen, ListenTls, Overrides, SecretSource, State, Tls,
 };
-use super::{state, units, validate_account, validate_limits, validate_oauth, validate_upstream};
+use super::{
+    log, state, units, validate_account, validate_limits, validate_oauth, validate_upstream,
+};
 
 /// Longer than any time-out is of use, and safe to add to any clock.
 pub(super) const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
@@ -40,6 +42,7 @@ pub(super) fn config(
     let tls = tls(&check, file.tls.take())?;
     let admin = admin(&check, file.admin.take(), overrides, &listen)?;
     let limits = validate_limits::limits(&check, &file.limits, &mut warnings)?;
+    let log = log::log(&check, file.log.take(), overrides)?;
     let state = state::state(&check, &file, overrides)?;
     let token_key = token_key(&check, &file)?;
     let upstreams = validate_upstream::upstreams(&check, file.upstream, overrides, &mut warnings)?;
@@ -64,6 +67,7 @@ pub(super) fn config(
         oauth,
         token_key,
         limits,
+        log,
         warnings,
     })
 }

@@ -49,6 +49,14 @@ impl Families {
         }
     }
 
+    /// Takes away what is of an account.
+    pub(super) fn forget(&self, account: &str) {
+        for family in [&self.connections, &self.allowed, &self.received] {
+            // It was there, or else there is nothing to take away.
+            let _ = family.remove_label_values(&[account]);
+        }
+    }
+
     /// Starts the counters of an upstream at 0.
     pub(super) fn of_upstream(&self, upstream: &str) {
         for what in Awaited::ALL {

@@ -92,6 +92,18 @@ impl Families {
     }
 }
 
+impl Families {
+    /// Takes away what is of the account alone; [`Metrics::account`] without clients takes away what is of these.
+    pub(super) fn forget(&self, account: &str) {
+        for family in [&self.pending, &self.unreadable, &self.stopped] {
+            // It was there, or else there is nothing to take away.
+            let _ = family.remove_label_values(&[account]);
+        }
+        let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
+        shown.remove(account);
+    }
+}
+
 impl Metrics {
     /// Messages that were to be disposed of or flagged.
     pub fn disposals(&self, outcome: DisposalOutcome, messages: u64) {

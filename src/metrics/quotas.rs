@@ -34,6 +34,16 @@ impl Families {
     }
 }
 
+impl Families {
+    /// The account is configured no more.
+    pub(super) fn forget(&self, account: &str) {
+        for family in [&self.limit, &self.used, &self.freeable] {
+            // It was there, or else there is nothing to take away.
+            let _ = family.remove_label_values(&[account]);
+        }
+    }
+}
+
 impl Metrics {
     /// How many octets a configured account's mailbox may have and has; none where the upstream does not say.
     pub fn account_quota(&self, account: &str, limit_and_used: Option<(u64, u64)>) {

@@ -52,6 +52,8 @@ fn used() -> (Metrics, SessionGuard, ConnectionGuard) {
     metrics.body_evicted();
     metrics.store(StoreOperation::Commit, Duration::from_millis(4), true);
     metrics.store(StoreOperation::Read, Duration::from_micros(200), false);
+    metrics.configured(1_700_000_000);
+    metrics.certificate_ends(Some(1_800_000_000));
     let upstream = metrics.upstream("office");
     upstream.connect(ConnectOutcome::Ok);
     upstream.command("UID FETCH", UpstreamOutcome::No, Duration::from_secs(2));
@@ -152,6 +154,7 @@ fn the_values_of_labels_for_operators_are_those_that_there_are() {
         ("body_lookups_total", "outcome", values::<BodyLookup>()),
         ("disposals_total", "outcome", values::<DisposalOutcome>()),
         ("token_refreshes_total", "outcome", values::<TokenRefresh>()),
+        ("refused_connections_total", "reason", values::<Refused>()),
         ("store_seconds", "operation", values::<StoreOperation>()),
         (
             "store_errors_total",
@@ -298,6 +301,20 @@ fn fixed_labels_stand_at_zero_before_the_first_event() {
             "{line} is not in\n{text}"
         );
     }
+}
+
+#[test]
+fn an_account_that_is_configured_no_more_has_no_figures_and_others_keep_theirs() {
+    let (metrics, ..) = used();
+    let other = [("till".to_owned(), FIGURES)];
+    metrics.account("shop", 1, 2, &other);
+    metrics.forget_account("info");
+    // And once more, as it is done each time.
+    metrics.forget_account("info");
+    let text = metrics.render();
+    assert!(!text.contains("account=\"info\""), "{text}");
+    assert!(text.contains("popbridge_account_pending_disposals{account=\"shop\"} 1"));
+    assert!(text.contains("client=\"till\""));
 }
 
 #[test]

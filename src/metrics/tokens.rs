@@ -35,6 +35,21 @@ impl Families {
     }
 }
 
+impl Families {
+    /// Takes away what is of an account.
+    pub(super) fn forget(&self, account: &str) {
+        for family in [&self.expiry, &self.revoked] {
+            // It was there, or else there is nothing to take away.
+            let _ = family.remove_label_values(&[account]);
+        }
+        for outcome in TokenRefresh::ALL {
+            let _ = self
+                .refreshes
+                .remove_label_values(&[account, outcome.as_str()]);
+        }
+    }
+}
+
 impl Metrics {
     /// An account has tokens; every value of the counter is there from then on.
     pub fn has_tokens(&self, account: &str) {

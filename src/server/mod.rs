@@ -3,6 +3,7 @@
 //! Must not know: POP3, upstreams, mail.
 
 mod gate;
+mod inherited;
 mod memory;
 pub mod proxy;
 mod sessions;
@@ -14,6 +15,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
+use arc_swap::ArcSwap;
 use gate::{Entry, Gate};
 use sessions::Sessions;
 use tokio::io::AsyncReadExt as _;
@@ -28,6 +30,8 @@ use crate::bridge::{Bridge, Visitor, Wire, serve, told, turn_away};
 use crate::config::{Listen, ListenTls};
 use crate::metrics::{Refused, SessionTls};
 use crate::pop3::{Profile, TlsState};
+
+pub use inherited::Inherited;
 
 /// The pause after an accept that failed, so that a lack of descriptors does not become a busy loop.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
@@ -46,24 +50,26 @@ pub struct Server {
 
 struct Shared {
     bridge: Arc<Bridge>,
-    tls: Arc<ServerConfig>,
+    /// For sessions that begin; it may be exchanged.
+    tls: Arc<ArcSwap<ServerConfig>>,
     ids: SessionIds,
     gate: Arc<Gate>,
 }
 
 impl Server {
-    /// Binds all addresses, or none.
+    /// Binds all addresses, or none; those that systemd has bound are taken over.
     ///
     /// # Errors
     /// The first address that cannot be bound, with what to do.
     pub async fn bind(
         listen: &[Listen],
         bridge: Arc<Bridge>,
-        tls: Arc<ServerConfig>,
+        tls: Arc<ArcSwap<ServerConfig>>,
+        sockets: &mut Inherited,
     ) -> io::Result<Self> {
         let mut listeners = Vec::new();
         for listen in listen {
-            let listener = bind(listen.address).await?;
+            let listener = sockets.bind(listen.address).await?;
             let kind = match listen.tls {
                 ListenTls::Implicit => "pop3s",
                 ListenTls::StartTls | ListenTls::Off => "pop3",
@@ -99,31 +105,6 @@ impl Server {
     }
 }
 
-/// Binds one address; the error names it.
-///
-/// # Errors
-/// The system's, with the address and, for ports below 1024, what they need.
-pub async fn bind(address: SocketAddr) -> io::Result<TcpListener> {
-    TcpListener::bind(address).await.map_err(|error| {
-        let hint = match error.kind() {
-            io::ErrorKind::PermissionDenied if address.port() < 1024 => {
-                " (ports below 1024 need root or CAP_NET_BIND_SERVICE)"
-            }
-            // Linux has [::] take the IPv4 address, too.
-            io::ErrorKind::AddrInUse if address.ip().is_unspecified() => {
-                " (another program listens there, or the configuration has both [::] and 0.0.0.0 at this port)"
-            }
-            io::ErrorKind::AddrInUse => " (another program listens there)",
-            io::ErrorKind::AddrNotAvailable => " (this machine does not have this address)",
-            _ => "",
-        };
-        io::Error::new(
-            error.kind(),
-            format!("cannot listen on {address}: {error}{hint}"),
-        )
-    })
-}
-
 async fn accept(
     listener: TcpListener,
     listen: Arc<Listen>,
@@ -134,9 +115,12 @@ async fn accept(
     let ends = shutdown.clone();
     loop {
         tokio::select! {
+            // First: whoever is still in the system's queue then is there for the next process, where systemd keeps the socket.
+            biased;
+            () = told(&mut shutdown) => break,
             accepted = listener.accept() => match accepted {
                 Ok((stream, peer)) => {
-                    let Some(entry) = shared.gate.enter(shared.bridge.limits()) else {
+                    let Some(entry) = shared.gate.enter(&shared.bridge.limits()) else {
                         continue;
                     };
                     let id = shared.ids.next();
@@ -156,7 +140,6 @@ async fn accept(
                 }
             },
             () = sessions.one_ended() => {}
-            () = told(&mut shutdown) => break,
         }
     }
     drop(listener);
@@ -179,6 +162,8 @@ async fn session(
         ListenTls::Off => (TlsState::Absent, SessionTls::None),
     };
     let limits = shared.bridge.limits();
+    // The same from the greeting to STLS.
+    let tls = shared.tls.load_full();
     let since = Instant::now();
     let deadline = since + limits.handshake.min(limits.login);
     let peer = match listen.proxy_protocol.is_empty() {
@@ -199,7 +184,7 @@ async fn session(
             }
         }
     };
-    let Some(entry) = entry.from(peer.ip(), limits) else {
+    let Some(entry) = entry.from(peer.ip(), &limits) else {
         return;
     };
     let (patience, slowest) = (limits.inactivity, limits.slow_reader);
@@ -207,7 +192,7 @@ async fn session(
     let place = match entry {
         Entry::Place(place) => place,
         Entry::Turned(turned) => {
-            let tls = (listen.tls == ListenTls::Implicit).then(|| Arc::clone(&shared.tls));
+            let tls = (listen.tls == ListenTls::Implicit).then(|| Arc::clone(&tls));
             let deadline = deadline.min(Instant::now() + FAREWELL);
             return Box::pin(turn_away(wire, tls, turned.why, deadline)).await;
         }
@@ -215,7 +200,7 @@ async fn session(
     let count = metrics.session_started(count);
     if listen.tls == ListenTls::Implicit {
         let started = tokio::select! {
-            started = wire.start_tls(Arc::clone(&shared.tls), deadline) => started,
+            started = wire.start_tls(Arc::clone(&tls), deadline) => started,
             () = told(&mut shutdown) => return,
         };
         if let Err(error) = started {
@@ -233,7 +218,6 @@ async fn session(
         max_login_attempts: MAX_LOGIN_ATTEMPTS,
         max_bad_commands: MAX_BAD_COMMANDS,
     };
-    let tls = Arc::clone(&shared.tls);
     let visitor = Visitor {
         wire,
         peer,

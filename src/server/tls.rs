@@ -2,6 +2,7 @@
 //!
 //! It must not know of connections: it makes the configuration that they share.
 
+mod expiry;
 mod self_signed;
 
 #[cfg(test)]
@@ -96,12 +97,20 @@ impl From<PemError> for TlsError {
     }
 }
 
-/// The TLS configuration for POP3 clients: with the configured certificate, else with the self-signed one in the folder `state`,
+/// What POP3 clients are shown.
+pub struct Identity {
+    /// For their connections.
+    pub config: Arc<ServerConfig>,
+    /// When the first certificate of its chain ends, in seconds since 1970. `None`: nobody can tell.
+    pub ends: Option<i64>,
+}
+
+/// What POP3 clients are shown: with the configured certificate, else with the self-signed one in the folder `state`,
 /// which is made there if it is missing.
 ///
 /// # Errors
 /// [`TlsError`]
-pub fn server_config(tls: &config::Tls, state: &Path) -> Result<Arc<ServerConfig>, TlsError> {
+pub fn identity(tls: &config::Tls, state: &Path) -> Result<Identity, TlsError> {
     match (&tls.certificate, &tls.key) {
         (Some(certificate), Some(key)) => from_files(certificate, key),
         // One without the other is refused by `config`.
@@ -128,8 +137,9 @@ pub fn check(tls: &config::Tls) -> Result<(), TlsError> {
     }
 }
 
-fn from_files(certificate: &Path, key: &Path) -> Result<Arc<ServerConfig>, TlsError> {
+fn from_files(certificate: &Path, key: &Path) -> Result<Identity, TlsError> {
     let chain = pem::certificates(certificate)?;
+    let ends = chain.iter().filter_map(|one| expiry::ends(one)).min();
     let private_key = pem::private_key(key)?;
     let mut config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
         .with_protocol_versions(&[&TLS13, &TLS12])
@@ -151,5 +161,6 @@ fn from_files(certificate: &Path, key: &Path) -> Result<Arc<ServerConfig>, TlsEr
         })?;
     // Clients that poll resume with a ticket: no state here, and no signature each time.
     config.ticketer = aws_lc_rs::Ticketer::new().map_err(TlsError::Library)?;
-    Ok(Arc::new(config))
+    let config = Arc::new(config);
+    Ok(Identity { config, ends })
 }

@@ -267,6 +267,14 @@ impl Store {
         synced
     }
 
+    /// Whether it works: whatever it is asked comes to an end, be it an error. What hangs is mended by a new process; a disk that is full or a
+    /// PostgreSQL that cannot be reached is not, and is no reason to end this one.
+    pub async fn is_alive(&self) -> bool {
+        let nothing = self.write_to(Vec::new(), (), |(), _| Box::pin(async { Ok(()) }));
+        let answered = nothing.await;
+        self.is_shared() || answered != Err(too_late(LIMIT.as_secs()))
+    }
+
     /// Makes a change that may touch anything, see [`writer`].
     async fn write<I, T>(&self, input: I, change: Change<I, T>) -> Result<T, StoreError>
     where

@@ -205,3 +205,23 @@ fn a_panic_is_one_line_with_its_place_and_without_what_was_worked_on() {
         assert!(place.starts_with(file!()), "{place}");
     }
 }
+
+#[test]
+fn the_filter_is_exchanged_while_it_is_in_use() {
+    let log = Log::default();
+    let writer = log.clone();
+    let (subscriber, handle) =
+        reloadable("warn", LogFormat::Text, PLAIN, move || writer.clone()).unwrap();
+    tracing::subscriber::with_default(subscriber, || {
+        // One place in the sources, asked about before and after.
+        let tell = |what: &str| tracing::debug!(what, "told");
+        tell("before");
+        handle.reload(parse_filter("debug").unwrap()).unwrap();
+        tell("after");
+        handle.reload(parse_filter("info").unwrap()).unwrap();
+        tell("later");
+    });
+    let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    assert_eq!(text.lines().count(), 1, "{text}");
+    assert!(text.contains("what=\"after\""), "{text}");
+}

@@ -1,6 +1,8 @@
 //! The real popbridge binary, started on free ports with a throw-away state, its JSON log read line by line.
 
 use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpListener;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 use std::sync::{Arc, Condvar, Mutex};
@@ -24,6 +26,7 @@ pub struct Options {
     config: Option<String>,
     state: Option<PathBuf>,
     listeners_of_the_file: bool,
+    sockets: Vec<OwnedFd>,
     text_log: bool,
     without_file_size_signal: bool,
 }
@@ -56,6 +59,7 @@ impl Options {
             config: None,
             state: None,
             listeners_of_the_file: false,
+            sockets: Vec::new(),
             text_log: false,
             without_file_size_signal: false,
         }
@@ -65,6 +69,14 @@ impl Options {
     pub fn listeners_of_the_file(mut self) -> Self {
         self.listeners_of_the_file = true;
         self
+    }
+
+    /// Passes one or two sockets that listen already, as systemd does (sd_listen_fds(3)); the file says the same addresses.
+    pub fn sockets(mut self, sockets: &[&TcpListener]) -> Self {
+        assert!(sockets.len() <= 2, "they come by standard input and output");
+        let copy = |socket: &&TcpListener| socket.try_clone().expect("a descriptor").into();
+        self.sockets = sockets.iter().map(copy).collect();
+        self.listeners_of_the_file()
     }
 
     /// Logs as text, for what reads the lines as they are.
@@ -133,6 +145,15 @@ impl Bridge {
             command = Command::new("sh");
             command.args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\"", BINARY]);
         }
+        let sockets = options.sockets.len();
+        let mut pipes = options.sockets.into_iter().map(Stdio::from);
+        if sockets > 0 {
+            // LISTEN_PID is known only to the process itself.
+            let script = "exec 3<&0 4<&1 </dev/null >/dev/null; LISTEN_PID=$$ exec \"$0\" \"$@\"";
+            command = Command::new("sh");
+            command.args(["-c", script, BINARY]);
+            command.env("LISTEN_FDS", sockets.to_string());
+        }
         command.arg("serve");
         if let Some(text) = &options.config {
             command
@@ -153,8 +174,8 @@ impl Bridge {
             .arg("--state")
             .arg(&state)
             .envs(options.environment.iter().map(|(k, v)| (k, v)))
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
+            .stdin(pipes.next().unwrap_or_else(Stdio::null))
+            .stdout(pipes.next().unwrap_or_else(Stdio::null))
             .stderr(Stdio::piped());
         let mut process = Process::spawn("popbridge", &mut command, tree.path());
         let log = Arc::new(Log::default());

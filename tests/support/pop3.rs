@@ -64,16 +64,17 @@ impl Pop3 {
 
     /// Connects in plain text; the greeting is not read.
     pub fn connect_silently(address: SocketAddr) -> Self {
-        Self::over(Stream::connect(address).unwrap_or_else(|e| panic!("{address}: {e}")))
+        Self::on(Stream::connect(address).unwrap_or_else(|e| panic!("{address}: {e}")))
     }
 
     /// Connects in plain text from another address of this machine, such as 127.0.0.2; the greeting is not read.
     pub fn connect_from(address: Ipv4Addr, port: u16) -> Self {
         let stream = Stream::connect_from(address, loopback(port));
-        Self::over(stream.unwrap_or_else(|e| panic!("{address} to {port}: {e}")))
+        Self::on(stream.unwrap_or_else(|e| panic!("{address} to {port}: {e}")))
     }
 
-    fn over(stream: Stream) -> Self {
+    /// On a connection that is there.
+    pub fn on(stream: Stream) -> Self {
         Self {
             stream,
             buffer: Vec::new(),

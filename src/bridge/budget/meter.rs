@@ -34,7 +34,7 @@ pub(in super::super) enum Allowance {
 /// See the module.
 pub(in super::super) struct Meter {
     upstream: String,
-    allowed: u64,
+    allowed: AtomicU64,
     owner: OnceLock<Owner>,
     /// Octets that the store does not know of.
     unwritten: AtomicU64,
@@ -68,7 +68,7 @@ impl Meter {
     pub(super) fn new(upstream: String, allowed: u64) -> Self {
         Self {
             upstream,
-            allowed,
+            allowed: AtomicU64::new(allowed),
             owner: OnceLock::new(),
             unwritten: AtomicU64::new(0),
             known: Mutex::new(Known {
@@ -184,8 +184,17 @@ impl Meter {
             known.written_at = Instant::now();
             return known.read_at.is_none();
         }
-        all || unwritten >= MUCH.min(self.allowed / 100)
+        all || unwritten >= MUCH.min(self.allowed() / 100)
             || known.written_at.elapsed() >= LITTLE_LATER
+    }
+
+    /// From now on it may receive so many octets a day.
+    pub(super) fn may_receive(&self, allowed: u64) {
+        self.allowed.store(allowed, Ordering::Relaxed);
+    }
+
+    fn allowed(&self) -> u64 {
+        self.allowed.load(Ordering::Relaxed)
     }
 
     /// Whether nothing is lost when it is made anew, once nobody has it any more.
@@ -204,12 +213,12 @@ impl Meter {
     pub(super) fn allowance(&self, now: i64) -> Allowance {
         match self.note_level(now) {
             Level::All => Allowance::Messages {
-                ahead: until_near(self.total(now), self.allowed),
+                ahead: until_near(self.total(now), self.allowed()),
             },
             Level::Asked => Allowance::Messages { ahead: 0 },
             Level::Lists => {
                 let known = self.known();
-                let free_at = known.spent.free_at(self.allowed, self.unwritten(), now);
+                let free_at = known.spent.free_at(self.allowed(), self.unwritten(), now);
                 Allowance::Lists {
                     seconds: u64::try_from(free_at - now).unwrap_or(0),
                 }
@@ -221,7 +230,7 @@ impl Meter {
     pub(super) fn note_level(&self, now: i64) -> Level {
         let unwritten = self.unwritten();
         let mut known = self.known();
-        let level = known.spent.level(self.allowed, unwritten, now);
+        let level = known.spent.level(self.allowed(), unwritten, now);
         let before = std::mem::replace(&mut known.told, level);
         if level == before {
             return level;
@@ -229,7 +238,7 @@ impl Meter {
         let total = known.spent.total(now).saturating_add(unwritten);
         drop(known);
         let account = self.owner.get().map_or("", |owner| owner.name.as_str());
-        let (upstream, percent) = (&self.upstream, percent(total, self.allowed));
+        let (upstream, percent) = (&self.upstream, percent(total, self.allowed()));
         match level {
             Level::All => info!(
                 upstream,

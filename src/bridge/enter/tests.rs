@@ -1,10 +1,12 @@
 //! Whether the time or the words of a refusal tell which clients there are: the slow checks are counted, each of which takes some 20 ms, and
 //! nothing else that a refusal does takes a hundredth of that.
 
+use std::collections::HashMap;
+
 use super::*;
 use crate::auth::passwords::{choose, generate};
 use crate::auth::{Router, Verifier};
-use crate::bridge::refusals;
+use crate::bridge::{Setup, refusals};
 use crate::config::{Overrides, load};
 use crate::metrics::Metrics;
 use crate::pop3::Mechanism;
@@ -55,15 +57,12 @@ async fn bridge(place: &Place) -> Bridge {
     let limits = load(&overrides).unwrap().limits;
     let verifier = Verifier::new(key).unwrap();
     let metrics = Arc::new(Metrics::new());
-    Bridge::new(
-        Router::new([]),
-        Vec::new(),
-        limits,
-        metrics,
-        store,
-        verifier,
-        "test".to_owned(),
-    )
+    let setup = Setup {
+        router: Router::new([]),
+        configured: HashMap::new(),
+        limits: Arc::new(limits),
+    };
+    Bridge::new(setup, metrics, store, verifier, "test".to_owned())
 }
 
 #[tokio::test]

@@ -11,7 +11,6 @@ use tracing::Instrument as _;
 
 use super::shelf::Shelf;
 use super::{Entrance, Lease, Permits, Pool, Purpose, Turn};
-use crate::auth::name::normalized;
 use crate::bridge::Upstream;
 use crate::bridge::account::{Account, access, open};
 use crate::bridge::budget::{Allowance, Metered, Pass, Place, Short};
@@ -327,7 +326,7 @@ impl Pool {
 
     /// Sets the gauges of a configured account.
     pub(in super::super) fn gauge(&self, account: &str, upstream: &Upstream, login: &str) {
-        let name = (upstream.name.clone(), normalized(login));
+        let name = super::name(upstream, login);
         let connections = self.shelves().get(&name).map_or(0, |shelf| shelf.len());
         self.budgets.gauge(account, upstream, login, connections);
     }

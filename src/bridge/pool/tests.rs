@@ -27,6 +27,7 @@ async fn upstream(words: &'static str) -> Arc<Upstream> {
     let minute = Duration::from_secs(60);
     Arc::new(Upstream {
         name: "mail".to_owned(),
+        version: 0,
         endpoint: Endpoint {
             host: "127.0.0.1".to_owned(),
             port,

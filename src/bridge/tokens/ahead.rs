@@ -3,7 +3,7 @@
 //! Must not know: how a token is refreshed.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Semaphore;
 use tracing::{error, info};
@@ -16,9 +16,17 @@ use super::{Tokens, Want};
 const AT_ONCE: usize = 4;
 
 /// The tokens of all configured accounts.
-pub(in super::super) struct Watched(Vec<One>);
+pub(in super::super) struct Watched(Mutex<All>);
+
+#[derive(Default)]
+struct All {
+    watched: Arc<[One]>,
+    /// Of accounts that are configured no more, or in another way: what was on its way for them is kept all the same.
+    former: Vec<Arc<Tokens>>,
+}
 
 /// Those of one account.
+#[derive(Clone)]
 struct One {
     tokens: Arc<Tokens>,
     /// Of all accounts with the same provider.
@@ -29,21 +37,52 @@ struct One {
 
 impl Watched {
     pub(in super::super) fn new(all: Vec<Arc<Tokens>>) -> Self {
+        let this = Self(Mutex::default());
+        this.exchange(all);
+        this
+    }
+
+    /// From now on it is these that are looked after.
+    pub(in super::super) fn exchange(&self, all: Vec<Arc<Tokens>>) {
+        let mut now = self.all();
+        let same = |one: &&One, tokens: &Arc<Tokens>| Arc::ptr_eq(&one.tokens, tokens);
         let mut places: HashMap<String, Arc<Semaphore>> = HashMap::new();
-        let all = all.into_iter().map(|tokens| {
+        for one in now.watched.iter() {
+            let of_it = places.entry(one.tokens.owner.provider.clone());
+            of_it.or_insert_with(|| Arc::clone(&one.places));
+        }
+        let watched = all.iter().map(|tokens| {
+            if let Some(one) = now.watched.iter().find(|one| same(one, tokens)) {
+                return one.clone();
+            }
             let places = places.entry(tokens.owner.provider.clone());
             One {
                 places: Arc::clone(places.or_insert_with(|| Arc::new(Semaphore::new(AT_ONCE)))),
                 turn: Arc::new(Semaphore::new(1)),
-                tokens,
+                tokens: Arc::clone(tokens),
             }
         });
-        Self(all.collect())
+        let watched: Arc<[One]> = watched.collect();
+        let gone = now.watched.iter().map(|one| Arc::clone(&one.tokens));
+        let gone: Vec<Arc<Tokens>> = gone
+            .filter(|tokens| !all.iter().any(|stays| Arc::ptr_eq(stays, tokens)))
+            .collect();
+        now.former.extend(gone);
+        now.watched = watched;
+    }
+
+    fn all(&self) -> MutexGuard<'_, All> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Ends when nobody waits any more for an authorization server, and what it gave is kept, or cannot be. Nobody asks one from then on.
     pub(in super::super) async fn settled(&self) {
-        for One { tokens, .. } in &self.0 {
+        let all: Vec<Arc<Tokens>> = {
+            let all = self.all();
+            let watched = all.watched.iter().map(|one| &one.tokens);
+            watched.chain(&all.former).map(Arc::clone).collect()
+        };
+        for tokens in &all {
             let ends = &tokens.keeper.ends;
             if ends.try_write().is_err() {
                 info!(
@@ -52,7 +91,7 @@ impl Watched {
             }
             *ends.write().await = true;
         }
-        for One { tokens, .. } in &self.0 {
+        for tokens in &all {
             if let Err(trouble) = tokens.keep_last().await {
                 let account = &tokens.owner.account;
                 error!(
@@ -67,11 +106,12 @@ impl Watched {
     /// Begins to look after those whose time has come. Call it every second: it looks at nothing but memory.
     pub(in super::super) fn look(&self) {
         let now = clock::now();
+        let watched = Arc::clone(&self.all().watched);
         for One {
             tokens,
             places,
             turn,
-        } in &self.0
+        } in watched.iter()
         {
             let Ok(turn) = Arc::clone(turn).try_acquire_owned() else {
                 continue;

@@ -14,6 +14,10 @@ const NONE: config::Tls = config::Tls {
     key: None,
 };
 
+fn server_config(tls: &config::Tls, state: &Path) -> Result<Arc<ServerConfig>, TlsError> {
+    identity(tls, state).map(|identity| identity.config)
+}
+
 fn configured(certificate: &Path, key: &Path) -> config::Tls {
     config::Tls {
         certificate: Some(certificate.to_owned()),
