@@ -11,6 +11,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod activation;
 mod ahead;
 mod ahead_trouble;
 mod architecture;
@@ -88,6 +89,7 @@ mod selftest;
 mod shared;
 mod shared_figures;
 mod starttls;
+mod systemd;
 mod together;
 mod token_clients;
 mod token_status;
