@@ -79,6 +79,7 @@ mod peer_selftest;
 mod provider;
 mod proxy_protocol;
 mod quota;
+mod recipes;
 mod recognized;
 mod reload;
 mod renamed_folders;

@@ -5,5 +5,5 @@ mod clients;
 mod gmail;
 mod microsoft;
 mod others;
-mod table;
+pub mod table;
 mod yahoo;

@@ -8,7 +8,7 @@ fn root() -> &'static Path {
 }
 
 /// The rows of the page's tables: what stands between the bars. Heads and the lines below them are left out.
-fn rows(page: &str) -> Vec<Vec<String>> {
+pub fn rows(page: &str) -> Vec<Vec<String>> {
     let lines: Vec<&str> = page.lines().collect();
     let is_rule = |line: &str| line.starts_with("| ---");
     let row = |(n, line): (usize, &&str)| {
@@ -65,7 +65,7 @@ fn has_test(source: &str, name: &str) -> bool {
     })
 }
 
-fn exists(name: &str) -> bool {
+pub fn exists(name: &str) -> bool {
     let parts: Vec<&str> = name.split("::").collect();
     let Some((test, modules)) = parts.split_last() else {
         return false;
