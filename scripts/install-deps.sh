@@ -5,7 +5,7 @@
 #   scripts/install-deps.sh bench   dovecot-imapd, dovecot-pop3d, openssl, python3
 #   scripts/install-deps.sh profile what the bench needs, perf and heaptrack
 #   scripts/install-deps.sh test    what the demo needs, dovecot-pop3d, the POP3 clients, fail2ban's filters, a program that guesses
-#                               passwords, PostgreSQL, a clock that can be set, systemd's programs (it is not run), and Cyrus IMAP
+#                               passwords, PostgreSQL, a clock that can be set, systemd's programs (it is not run), HAProxy, and Cyrus IMAP
 #
 # Quiet and quick when everything is there. Servers are neither enabled nor started: demo, tests and bench run their own as an
 # ordinary user. Recommended packages are left out, because they would bring a mail server along.
@@ -40,7 +40,8 @@ hydra                    hydra
 initdb                   postgresql
 faketime                 faketime
 systemd-analyze          systemd
-systemd-socket-activate  systemd"
+systemd-socket-activate  systemd
+haproxy                  haproxy"
 
 case "${1:-}" in
 demo) needs=$demo_needs ;;

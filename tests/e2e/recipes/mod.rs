@@ -2,6 +2,7 @@
 //! nothing but its page; what a test says besides is what plays the rest of the world, and what it is called there.
 
 mod gmail;
+mod haproxy;
 mod info;
 mod microsoft;
 mod moving;

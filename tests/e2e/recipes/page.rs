@@ -23,6 +23,8 @@ pub struct Page {
     /// How many of the scripts have been run.
     run: Cell<usize>,
     environment: Vec<(String, String)>,
+    /// A folder, unless the page's file names something else.
+    state: PathBuf,
     pub tree: Tree,
 }
 
@@ -46,6 +48,7 @@ impl Page {
             blocks: blocks(&text),
             run: Cell::new(0),
             environment: Vec::new(),
+            state: tree.join("state"),
             tree,
         };
         for (from, to) in replacements {
@@ -99,8 +102,19 @@ impl Page {
         self.tree.join("etc/popbridge/popbridge.toml")
     }
 
-    fn state(&self) -> PathBuf {
-        self.tree.join("state")
+    /// The state is where the file says, and what else has to be kept in a folder of the test.
+    pub fn state_is_in_the_file(&mut self) {
+        let text = fs::read_to_string(self.config()).unwrap();
+        let line = text.lines().find(|line| line.starts_with("state = "));
+        let url = line.and_then(|line| line.split('"').nth(1));
+        let folder = self.state.to_str().expect("UTF-8").to_owned();
+        self.state = PathBuf::from(url.expect("a line with the state"));
+        self.environment([("STATE_DIRECTORY".to_owned(), folder)]);
+    }
+
+    /// The next script is this one, and what it does is done by the test or was done.
+    pub fn skip(&self, script: &str) {
+        assert_eq!(self.next(script), script);
     }
 
     /// The next script, which must begin so.
@@ -129,7 +143,7 @@ impl Page {
             .current_dir(self.tree.path())
             .env("PATH", format!("{programs}:{path}:/usr/sbin:/sbin"))
             .env("POPBRIDGE_CONFIG", self.config())
-            .env("POPBRIDGE_STATE", self.state())
+            .env("POPBRIDGE_STATE", &self.state)
             .envs(self.environment.iter().cloned())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -154,8 +168,13 @@ impl Page {
     /// The next script is `popbridge serve`: it runs.
     pub fn serve(&self) -> Bridge {
         assert_eq!(self.next("popbridge serve"), "popbridge serve\n");
+        self.serve_once_more()
+    }
+
+    /// Another one with the same file, as on another machine.
+    pub fn serve_once_more(&self) -> Bridge {
         let text = fs::read_to_string(self.config()).unwrap();
-        let options = Options::config(&text).state(&self.state());
+        let options = Options::config(&text).state(&self.state);
         let variables = self.environment.iter();
         let options = variables.fold(options, |options, (name, value)| {
             options.environment(name, value)
@@ -167,8 +186,7 @@ impl Page {
     pub fn log_in(&self) -> LoginCommand {
         let line = self.next("popbridge oauth login ").trim_end();
         let arguments: Vec<&str> = line.split(' ').skip(3).collect();
-        let state = self.state();
-        let state = [("POPBRIDGE_STATE", state.to_str().expect("UTF-8"))];
+        let state = [("POPBRIDGE_STATE", self.state.to_str().expect("UTF-8"))];
         LoginCommand::start_with(&arguments, &self.config(), &state)
     }
 
