@@ -25,6 +25,8 @@ use crate::store::{Client, NewClient, StoreError};
 pub(super) enum Barred {
     /// The name belongs to no upstream and no client.
     NoUpstream,
+    /// There is no upstream at all yet.
+    NotSetUp,
     /// The bridge knows the client, and this is not its password, or is a token.
     WrongPassword,
     /// The upstream does not accept user and password.
@@ -76,7 +78,10 @@ impl Bridge {
         let Some((upstream, name)) = found else {
             // As long as for a client that exists.
             self.verifier.nobody(login.presented.secret()).await;
-            return Err(Barred::NoUpstream);
+            return Err(match self.router.upstreams().next() {
+                Some(_) => Barred::NoUpstream,
+                None => Barred::NotSetUp,
+            });
         };
         let proof = match &login.presented {
             Presented::Password(password) => Proof::Password(password.clone()),

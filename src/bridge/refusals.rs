@@ -26,6 +26,11 @@ pub(super) fn of_login(barred: &Barred) -> Refusal {
                 "The mailbox's server did not accept this user name and password.",
             )
         }
+        // Nothing is wrong with what the client presented: it must not forget its password over this.
+        Barred::NotSetUp => refusal(
+            Code::SysPerm,
+            "This bridge has no mail server yet; ask its operator.",
+        ),
         Barred::InUse => refusal(
             Code::InUse,
             "Another session of this client is open; try again later.",

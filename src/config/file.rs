@@ -24,6 +24,8 @@ pub(super) struct File {
     pub(super) token_key_file: Option<Text>,
     pub(super) token_key_env: Option<Text>,
     pub(super) token_key_credential: Option<Text>,
+    #[serde(default)]
+    pub(super) await_upstream: bool,
     pub(super) listen: Option<Vec<Spanned<Listen>>>,
     pub(super) tls: Option<Spanned<Tls>>,
     pub(super) admin: Option<Admin>,

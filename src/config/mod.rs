@@ -76,7 +76,7 @@ pub struct Config {
     pub tls: Tls,
     /// Where metrics and health are served, if anywhere.
     pub admin: Option<Admin>,
-    /// The IMAP servers, at least one, names unique.
+    /// The IMAP servers, names unique; none only where the file says that it has none yet.
     pub upstreams: Vec<Upstream>,
     /// The mailboxes whose credentials the bridge has; names unique, no two on one mailbox.
     pub accounts: Vec<Account>,

@@ -246,7 +246,7 @@ fn wrong_keys_are_named_with_place_and_the_nearest_valid_key() {
         (
             format!("{MINIMAL}[client.desk1]\n"),
             "popbridge.toml:3:2: unknown key \"client\"; the keys are state, state_folder, state_password_file, token_key_file, \
-             token_key_env, token_key_credential, listen, tls, admin, log, upstream, account, oauth, limits",
+             token_key_env, token_key_credential, await_upstream, listen, tls, admin, log, upstream, account, oauth, limits",
         ),
         (
             format!(
@@ -317,4 +317,21 @@ fn without_an_upstream_both_ways_out_are_named() {
         "{nothing}"
     );
     assert!(refused("[admin]\n").starts_with("popbridge.toml: no upstream: add [upstream.NAME]"));
+}
+
+#[test]
+fn a_file_may_say_that_its_upstream_is_still_to_come() {
+    let config = loaded("await_upstream = true\n");
+    assert_eq!(config.upstreams, []);
+    assert!(
+        config
+            .warnings
+            .iter()
+            .any(|words| words.contains("add [upstream.NAME]"))
+    );
+    let config = loaded(&format!("await_upstream = true\n{MINIMAL}"));
+    assert_eq!((config.upstreams.len(), config.warnings.len()), (1, 0));
+    // An account needs an upstream all the same.
+    let text = "await_upstream = true\n[account.info]\nlogin = \"i\"\npassword_env = \"P\"\n";
+    assert!(refused(text).contains("upstream"), "{}", refused(text));
 }

@@ -12,6 +12,7 @@ const SHARED: &str = include_str!("../../config/shared-inbox.toml");
 const GMAIL: &str = include_str!("../../config/gmail.toml");
 const MICROSOFT: &str = include_str!("../../config/microsoft365.toml");
 const YAHOO: &str = include_str!("../../config/yahoo.toml");
+const PACKAGED: &str = include_str!("../../packaging/popbridge.toml");
 
 fn load(text: &str) -> Config {
     let source = error::Source {
@@ -161,6 +162,27 @@ fn the_files_of_the_other_providers_load() {
         ["imaps://imap.aol.com", "imaps://imap.mail.yahoo.com"]
     );
     assert!(yahoo.upstreams.iter().all(|one| one.send_id && one.uidonly));
+}
+
+#[test]
+fn the_file_that_packages_install_is_for_this_machine_only_until_an_upstream_is_added() {
+    let installed = load(PACKAGED);
+    assert_eq!(installed.upstreams, []);
+    let admin = installed.admin.iter().map(|admin| admin.address);
+    let addresses: Vec<_> = installed
+        .listen
+        .iter()
+        .map(|one| one.address)
+        .chain(admin)
+        .collect();
+    assert_eq!(addresses.len(), 3);
+    assert!(addresses.iter().all(|address| address.ip().is_loopback()));
+    let edited = uncommented(PACKAGED, |rest| {
+        rest.starts_with(" [upstream.") || rest.starts_with(" url = ")
+    });
+    let edited = load(&edited);
+    assert_eq!(edited.upstreams, load(MINIMAL).upstreams);
+    assert_eq!(edited.warnings, Vec::<String>::new());
 }
 
 #[test]

@@ -45,7 +45,13 @@ pub(super) fn config(
     let log = log::log(&check, file.log.take(), overrides)?;
     let state = state::state(&check, &file, overrides)?;
     let token_key = token_key(&check, &file)?;
-    let upstreams = validate_upstream::upstreams(&check, file.upstream, overrides, &mut warnings)?;
+    let upstreams = validate_upstream::upstreams(
+        &check,
+        file.upstream,
+        file.await_upstream,
+        overrides,
+        &mut warnings,
+    )?;
     let oauth = validate_oauth::providers(&check, file.oauth, &mut warnings)?;
     let accounts = validate_account::accounts(
         &check,

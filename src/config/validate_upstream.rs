@@ -36,6 +36,7 @@ const CLIENT_SEPARATOR: char = '/';
 pub(super) fn upstreams(
     check: &Check<'_>,
     tables: BTreeMap<String, Spanned<file::Upstream>>,
+    awaited: bool,
     overrides: &Overrides,
     warnings: &mut Vec<String>,
 ) -> Result<Vec<Upstream>, ConfigError> {
@@ -77,7 +78,12 @@ pub(super) fn upstreams(
             with_defaults(name, url, Provider::Generic).map_err(flag)?,
         ]);
     }
-    if upstreams.is_empty() {
+    if upstreams.is_empty() && awaited {
+        warnings.push(
+            "no mail server is configured yet, so nobody can log in: add [upstream.NAME] with url = \"imaps://imap.example.com\""
+                .to_owned(),
+        );
+    } else if upstreams.is_empty() {
         return Err(check.missing(if check.has_file() {
             "no upstream: add [upstream.NAME] with url = \"imaps://imap.example.com\"".to_owned()
         } else {

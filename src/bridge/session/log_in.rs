@@ -70,6 +70,13 @@ impl Driver {
                 );
                 self.refused(&login, LoginOutcome::NoUpstream, began).await;
             }
+            Barred::NotSetUp => {
+                warn!(
+                    account,
+                    "nobody can log in: there is no [upstream.NAME] in the configuration yet"
+                );
+                self.bridge.metrics.login(LoginOutcome::Unavailable);
+            }
             Barred::BadName => {
                 info!(
                     account,
