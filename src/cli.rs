@@ -5,6 +5,7 @@
 //! commas there, and a variable that is set to nothing counts as not set. Secrets are read from standard input, never from a flag, which every user of the machine can see.
 
 pub mod client;
+pub mod manual;
 pub mod oauth;
 
 use std::convert::Infallible;
@@ -28,7 +29,7 @@ const MAX_PASSWORD: usize = 4096;
 
 /// A POP3 server in front of IMAP mailboxes, for software that speaks only POP3
 #[derive(Debug, Parser)]
-#[command(name = "popbridge", version, max_term_width = 100)]
+#[command(name = "popbridge", version = crate::VERSION, max_term_width = 100)]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]
@@ -80,6 +81,13 @@ pub enum Command {
     Completions {
         /// The shell
         shell: Shell,
+    },
+    // For those who make packages.
+    /// Write manual pages into a folder that is there, one for each command
+    #[command(hide = true)]
+    Man {
+        /// The folder
+        folder: PathBuf,
     },
 }
 

@@ -24,3 +24,6 @@ pub mod server;
 pub mod store;
 pub mod telemetry;
 pub mod trust;
+
+/// The version with the commit that it was built from, such as `0.1.0 (0123456789ab)`; without a commit where none was known (build.rs).
+pub const VERSION: &str = env!("POPBRIDGE_VERSION");

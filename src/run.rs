@@ -47,7 +47,7 @@ pub async fn serve(
     // Before anything else, so that a signal during the start is not lost.
     let mut signals = Signals::new()?;
     let manager = Arc::new(Manager::of_this_process());
-    info!(version = env!("CARGO_PKG_VERSION"), "popbridge starts");
+    info!(version = crate::VERSION, "popbridge starts");
     for upstream in &config.upstreams {
         info!(upstream = upstream.name, url = %upstream.url, "upstream");
     }

@@ -78,7 +78,7 @@ impl Bridge {
         let Some((upstream, name)) = found else {
             // As long as for a client that exists.
             self.verifier.nobody(login.presented.secret()).await;
-            return Err(match self.router.upstreams().next() {
+            return Err(match setup.router.upstreams().next() {
                 Some(_) => Barred::NoUpstream,
                 None => Barred::NotSetUp,
             });
