@@ -1,6 +1,9 @@
 # make demo          a sample mailbox in a real Dovecot, popbridge in front of it, everything fetched by curl; stays up
 # make demo ONCE=1   the same, and ends after the fetch
 # make test          installs what the tests need, builds, runs everything; the last line counts
+# make deb           the Debian package, target/debian/popbridge_VERSION-1_ARCHITECTURE.deb
+# make torture-ci    what takes longer than a test should, 20 minutes at most: the package made, installed, used and purged in a fresh
+#                    Debian; the last line counts
 # make check         formatting, lints, documentation: what CI asks before the tests
 # make bench         installs what it needs, measures popbridge beside Dovecot (half an hour, on an otherwise idle machine),
 #                    writes docs/performance.md; bench/README.md says more
@@ -17,13 +20,19 @@
 # cargo bench        micro benchmarks of the parts that touch every octet or every message (benches/); two minutes
 # make bench-check   formatting, lints and tests of the bench's load generator
 
-.PHONY: demo test check bench profile bench-check deps
+.PHONY: demo test check bench profile bench-check deps deb torture-ci
 
 demo:
 	@scripts/demo.sh $(if $(ONCE),--once)
 
 test: deps
 	@scripts/test.sh
+
+deb:
+	@scripts/package.sh
+
+torture-ci:
+	@scripts/package_test.sh
 
 check:
 	cargo fmt --check

@@ -1,9 +1,11 @@
 #!/usr/bin/env bash
-# Installs what the demo, the tests or the bench need, on Debian and its kin; elsewhere says what to install.
+# Installs what the demo, the tests, the bench or the package need, on Debian and its kin; elsewhere says what to install.
 #
 #   scripts/install-deps.sh demo    dovecot-imapd, curl, openssl, python3
 #   scripts/install-deps.sh bench   dovecot-imapd, dovecot-pop3d, openssl, python3
 #   scripts/install-deps.sh profile what the bench needs, perf and heaptrack
+#   scripts/install-deps.sh package what the demo needs, what makes the Debian package (dpkg-dev, xz-utils), and what tries it
+#                               (debootstrap, groff-base, iproute2, shellcheck)
 #   scripts/install-deps.sh test    what the demo needs, dovecot-pop3d, the POP3 clients, fail2ban's filters, a program that guesses
 #                               passwords, PostgreSQL, a clock that can be set, systemd's programs (it is not run), HAProxy, and Cyrus IMAP
 #
@@ -30,6 +32,14 @@ bench_needs="$shared_needs
 profile_needs="$bench_needs
 perf                     linux-perf
 heaptrack                heaptrack"
+package_needs="$demo_needs
+dpkg-shlibdeps           dpkg-dev
+objcopy                  binutils
+xz                       xz-utils
+debootstrap              debootstrap
+groff                    groff-base
+ip                       iproute2
+shellcheck               shellcheck"
 test_needs="$demo_needs
 /usr/lib/dovecot/pop3    dovecot-pop3d
 fetchmail                fetchmail
@@ -47,9 +57,10 @@ case "${1:-}" in
 demo) needs=$demo_needs ;;
 bench) needs=$bench_needs ;;
 profile) needs=$profile_needs ;;
+package) needs=$package_needs ;;
 test) needs=$test_needs ;;
 *)
-  echo "usage: $0 demo|bench|profile|test" >&2
+  echo "usage: $0 demo|bench|profile|package|test" >&2
   exit 2
   ;;
 esac

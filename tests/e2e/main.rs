@@ -74,6 +74,7 @@ mod objectid;
 mod oracle;
 mod oracle_stream;
 mod oracle_talk;
+mod packaging;
 mod pages;
 mod patience;
 mod peer_selftest;
