@@ -4,6 +4,8 @@
 //! What the IMAP library writes about its wire traffic is never logged, whatever filter is asked for, because log-ins are in
 //! it; that library uses the `log` crate, and no bridge from there is installed. It must not know who logs what.
 //!
+//! The last warnings and errors, and the last refused log-ins, are remembered for the operator's page (`recent`).
+//!
 //! A panic is an event, too, so that it is a line like any other; its text is left out where it may quote what was being worked on.
 //!
 //! A refused log-in is an event with the target [`LOGIN_TARGET`] and the message of [`login_failed_line`]. In the text format it
@@ -22,6 +24,7 @@
 
 mod format;
 mod login;
+mod recent;
 
 #[cfg(test)]
 mod tests;
@@ -33,14 +36,15 @@ use std::panic::{self, PanicHookInfo};
 use std::sync::OnceLock;
 
 use clap::ValueEnum;
-use tracing::Subscriber;
 use tracing::level_filters::LevelFilter;
+use tracing::{Metadata, Subscriber};
 use tracing_subscriber::filter::{EnvFilter, filter_fn};
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::{Registry, reload};
 
 pub use login::login_failed_line;
+pub use recent::{Noted, Recent, recent};
 
 /// The target of events about refused log-ins. They are logged at any filter but "off", because fail2ban needs them.
 pub const LOGIN_TARGET: &str = "pop3-login";
@@ -181,14 +185,16 @@ where
         LogFormat::Text => layer.event_format(format::Text::new(style)).boxed(),
         LogFormat::Json => layer.json().with_span_list(false).boxed(),
     };
-    let not_wire = filter_fn(|metadata| {
-        let krate = metadata.target().split("::").next();
-        !WIRE.iter().any(|wire| krate == Some(wire))
-    });
     let subscriber = tracing_subscriber::registry()
         .with(filter)
-        .with(layer.with_filter(not_wire));
+        .with(layer.with_filter(filter_fn(is_not_wire)))
+        .with(recent::Remember.with_filter(filter_fn(is_not_wire)));
     Ok((subscriber, handle))
+}
+
+fn is_not_wire(metadata: &Metadata<'_>) -> bool {
+    let krate = metadata.target().split("::").next();
+    !WIRE.iter().any(|wire| krate == Some(wire))
 }
 
 fn parse_filter(text: &str) -> Result<EnvFilter, LogError> {
