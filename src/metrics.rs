@@ -11,6 +11,7 @@
 //! | `popbridge_config_last_reload_success_timestamp_seconds` | gauge | | when the configuration that is in use was read |
 //! | `popbridge_certificate_expiry_timestamp_seconds` | gauge | | when the certificate ends that POP3 clients are shown; 0 where that cannot be read from it |
 //! | `popbridge_sessions` | gauge | tls | POP3 connections that are open |
+//! | `popbridge_session_states` | gauge | state | POP3 sessions by where they stand (RFC 1939): before log-in, logged in, at their QUIT |
 //! | `popbridge_sessions_total` | counter | | POP3 connections accepted |
 //! | `popbridge_session_panics_total` | counter | | sessions ended by a defect of the bridge |
 //! | `popbridge_commands_total` | counter | command, outcome | POP3 commands answered |
@@ -63,12 +64,12 @@
 //! | `popbridge_store_seconds` | histogram | operation | how long the store took |
 //! | `popbridge_store_errors_total` | counter | operation | times that the store was in trouble |
 //!
-//! Label values: `tls` is none, starttls or implicit; `direction` is received or sent, as the bridge sees it; `kind` is line_too_long,
-//! behind_stls (something in clear behind STLS) or tls_handshake (one that failed); `reason` is full, source_full, memory, proxy (no
-//! PROXY header from where one must come, or a connection from elsewhere) or deadline (of PROXY header and TLS handshake); `what` is
-//! connection, login or turn (a mailbox's connections were all in use); `operation`, `cause` and `outcome` are spelled in the enum that the
-//! method takes. docs/metrics.md has the same table with units and alerts. Gauges of accounts and clients are there for configured accounts
-//! and clients that the operator added, and are set when the
+//! Label values: `tls` is none, starttls or implicit; `state` is authorization, transaction or update; `direction` is received or sent, as
+//! the bridge sees it; `kind` is line_too_long, behind_stls (something in clear behind STLS) or tls_handshake (one that failed); `reason` is
+//! full, source_full, memory, proxy (no PROXY header from where one must come, or a connection from elsewhere) or deadline (of PROXY header
+//! and TLS handshake); `what` is connection, login or turn (a mailbox's connections were all in use); `operation`, `cause` and `outcome` are
+//! spelled in the enum that the method takes. docs/metrics.md has the same table with units and alerts. Gauges of accounts and clients are
+//! there for configured accounts and clients that the operator added, and are set when the
 //! account is looked through (`limits.sweep_interval`) and after its clients' sessions.
 
 mod bodies;
@@ -96,7 +97,8 @@ use prometheus::{
 use labels::Label;
 pub use labels::{
     Awaited, BackOffCause, BadInput, BodyLookup, CommandOutcome, ConnectOutcome, Direction,
-    DisposalOutcome, IndexLookup, LoginOutcome, Refused, SessionTls, StoreOperation, TokenRefresh,
+    DisposalOutcome, IndexLookup, LoginOutcome, Refused, SessionState, SessionTls, StoreOperation,
+    TokenRefresh,
     UpstreamOutcome, WaitOutcome,
 };
 pub use mailboxes::ClientFigures;
@@ -112,6 +114,7 @@ const SECONDS: [f64; 14] = [
 pub struct Metrics {
     registry: Registry,
     sessions: IntGaugeVec,
+    session_states: IntGaugeVec,
     sessions_total: IntCounter,
     session_panics: IntCounter,
     commands: IntCounterVec,
@@ -156,6 +159,11 @@ impl Metrics {
             .set(1);
         let metrics = Self {
             sessions: family.gauges("sessions", "POP3 connections that are open.", &["tls"]),
+            session_states: family.gauges(
+                "session_states",
+                "POP3 sessions by where they stand: before log-in, logged in, at their QUIT.",
+                &["state"],
+            ),
             sessions_total: family.counter("sessions_total", "POP3 connections accepted."),
             session_panics: family.counter(
                 "session_panics_total",
@@ -215,6 +223,10 @@ impl Metrics {
         for tls in SessionTls::ALL {
             metrics.sessions.with_label_values(&[tls.as_str()]).set(0);
         }
+        for state in SessionState::ALL {
+            let states = &metrics.session_states;
+            states.with_label_values(&[state.as_str()]).set(0);
+        }
         metrics
     }
 
@@ -228,6 +240,17 @@ impl Metrics {
         };
         guard.gauge().inc();
         guard
+    }
+
+    /// A session has come from one state to another; none: it was not there before, or is not any more.
+    pub fn session_state(&self, from: Option<SessionState>, to: Option<SessionState>) {
+        let gauge = |state: SessionState| self.session_states.with_label_values(&[state.as_str()]);
+        if let Some(from) = from {
+            gauge(from).dec();
+        }
+        if let Some(to) = to {
+            gauge(to).inc();
+        }
     }
 
     /// A session ended by a panic.

@@ -47,6 +47,19 @@ enum Reach {
     All,
 }
 
+/// Something that is left alone, for the operator.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LeftAlone {
+    /// The account by its normalized log-in; none: the upstream as a whole.
+    pub login: Option<String>,
+    /// For how long still.
+    pub left: Duration,
+    /// Whether connections that are there go on being used.
+    pub keeps_connections: bool,
+    /// Why, in words.
+    pub why: String,
+}
+
 /// The account by its normalized log-in; none: the upstream as a whole.
 type Key = (Reach, Option<String>);
 
@@ -274,6 +287,29 @@ impl Backoff {
             seconds = seconds(began.elapsed()),
             "the upstream may be asked again"
         );
+    }
+
+    /// At most so many of those that are left alone now, the upstream as a whole first.
+    pub(super) fn left_alone(&self, most: usize) -> Vec<LeftAlone> {
+        if !self.is_busy.load(Ordering::Relaxed) {
+            return Vec::new();
+        }
+        let now = Instant::now();
+        let paces = self.paces();
+        let all = paces.of.iter().filter_map(|((reach, login), held)| {
+            let (left, why) = held.pace.left(now)?;
+            Some(LeftAlone {
+                login: login.clone(),
+                left,
+                keeps_connections: *reach == Reach::LogIns,
+                why: Why(why).to_string(),
+            })
+        });
+        let mut all: Vec<LeftAlone> = all.collect();
+        drop(paces);
+        all.sort_by(|a, b| a.login.cmp(&b.login));
+        all.truncate(most);
+        all
     }
 
     fn paces(&self) -> MutexGuard<'_, Paces> {

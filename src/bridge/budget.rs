@@ -223,6 +223,15 @@ impl Budgets {
         self.metrics.kept_connections(kept);
     }
 
+    /// What may be received for a mailbox in a day, and what was; none where there is no limit.
+    pub(super) fn received(&self, upstream: &Upstream, login: &str) -> Option<(u64, u64)> {
+        let allowed = upstream.bytes_per_day?;
+        let mailbox = format!("{}/{}", upstream.key(), normalized(login));
+        let meter = self.meters().get(&mailbox).cloned();
+        let received = meter.map_or(0, |meter| meter.total(clock::now()));
+        Some((allowed, received))
+    }
+
     /// Sets the gauges of a configured account that has so many connections here.
     pub(super) fn gauge(
         &self,
@@ -232,13 +241,9 @@ impl Budgets {
         connections: usize,
     ) {
         self.metrics.account_connections(account, connections);
-        let Some(allowed) = upstream.bytes_per_day else {
-            return;
-        };
-        let mailbox = format!("{}/{}", upstream.key(), normalized(login));
-        let meter = self.meters().get(&mailbox).cloned();
-        let received = meter.map_or(0, |meter| meter.total(clock::now()));
-        self.metrics.account_budget(account, allowed, received);
+        if let Some((allowed, received)) = self.received(upstream, login) {
+            self.metrics.account_budget(account, allowed, received);
+        }
     }
 
     fn meters(&self) -> MutexGuard<'_, HashMap<String, Arc<Meter>>> {

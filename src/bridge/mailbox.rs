@@ -116,6 +116,11 @@ impl Mailbox {
         &self.seat.client.login
     }
 
+    /// The account's name in the configuration, if it is there.
+    pub(super) fn account_name(&self) -> Option<&str> {
+        self.account.terms.account.as_deref()
+    }
+
     /// What the client sees of its mailbox now. The listing goes on should this future be dropped.
     pub(super) async fn list(&mut self) -> Result<Maildrop, Trouble> {
         let known = self.accounts.shown(self.account.clone()).await?;

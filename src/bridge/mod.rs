@@ -20,8 +20,10 @@ mod losses;
 mod mailbox;
 mod measured;
 pub mod office;
+mod overview;
 mod placeholder;
 mod pool;
+mod present;
 mod pulse;
 mod quota;
 mod readers;
@@ -49,7 +51,10 @@ mod watch;
 mod wire;
 
 pub use account::{Password, Terms};
+pub use backoff::LeftAlone;
 pub use budget::Short;
+pub use overview::{Actions, MailboxView, Overview, Received, TokenView, UpstreamView};
+pub use present::SessionView;
 pub use quota::Freeable;
 pub use session::serve;
 pub use setup::Setup;
@@ -66,7 +71,9 @@ use std::sync::Arc;
 use accounts::Accounts;
 use budget::Budgets;
 use locks::Locks;
+use overview::Desk;
 use pool::Pool;
+use present::Present;
 use setup::Current;
 use sweeper::LastSeen;
 use tokens::Watched;
@@ -81,6 +88,8 @@ pub struct Bridge {
     accounts: Arc<Accounts>,
     locks: Arc<Locks>,
     last_seen: LastSeen,
+    present: Arc<Present>,
+    desk: Desk,
     tokens: Watched,
     verifier: Verifier,
     throttle: Throttle,
@@ -133,6 +142,8 @@ impl Bridge {
             accounts: Arc::new(accounts),
             locks: Arc::new(Locks::new(store, holder)),
             last_seen: LastSeen::default(),
+            present: Arc::new(Present::new(Arc::clone(&metrics))),
+            desk: Desk::default(),
             tokens,
             verifier,
             throttle: Throttle::default(),

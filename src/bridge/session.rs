@@ -14,6 +14,7 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 use tracing::{Instrument as _, debug, info, warn};
 
 use super::mailbox::Mailbox;
+use super::present::Stay;
 use super::retrieve::{self, Retrieved};
 use super::visitor::{End, Visitor, told};
 use super::wire::Wire;
@@ -38,10 +39,16 @@ const ACKNOWLEDGED: Duration = Duration::from_secs(2);
 pub fn serve(bridge: Arc<Bridge>, visitor: Visitor) -> impl Future<Output = End> + Send {
     let session = Session::new(visitor.profile.clone());
     let since = visitor.since;
+    let wire = &visitor.wire;
+    let (encrypted, pulse) = (wire.is_encrypted(), wire.pulse());
+    let stay = bridge
+        .present
+        .arrive(&visitor.id, visitor.peer, encrypted, pulse);
     let mut driver = Driver {
         bridge,
         visitor,
         session,
+        stay,
         mailbox: None,
         since,
         last_line: since,
@@ -57,7 +64,10 @@ pub fn serve(bridge: Arc<Bridge>, visitor: Visitor) -> impl Future<Output = End>
         let ran = tokio::select! {
             ran = driver.run() => ran,
             // Should it be in the middle of an answer, the connection is reset; what was committed is.
-            () = pulse.ended() => Ok(End::GaveWay),
+            () = pulse.ended() => Ok(match driver.stay.was_ended() {
+                true => End::Operator,
+                false => End::GaveWay,
+            }),
         };
         let end = match ran {
             Ok(end) => end,
@@ -81,6 +91,8 @@ struct Driver {
     bridge: Arc<Bridge>,
     visitor: Visitor,
     session: Session,
+    /// Tells the operator where this session stands.
+    stay: Stay,
     mailbox: Option<Mailbox>,
     since: Instant,
     /// When the last whole line was answered. Octets alone put no end off: one octet a minute keeps no session alive.
@@ -176,6 +188,7 @@ impl Driver {
             self.answered = None;
             self.note_answer(before);
             let end = loop {
+                self.stay.is_at(self.session.state());
                 match self.carry_out(action).await? {
                     Next::Line => break None,
                     Next::Action(next) => action = next,
@@ -302,6 +315,7 @@ impl Driver {
         }
         self.session.tls_started();
         self.visitor.count.tls_started();
+        self.stay.is_encrypted();
         Ok(Next::Line)
     }
 

@@ -43,6 +43,12 @@ impl LastSeen {
         times.insert(client, now);
     }
 
+    /// When a client was last seen, if the store does not know of it yet.
+    pub(super) fn of(&self, client: ClientId) -> Option<i64> {
+        let times = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        times.get(&client).copied()
+    }
+
     fn take(&self) -> Vec<(ClientId, i64)> {
         let mut times = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         times.drain().collect()

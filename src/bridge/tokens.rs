@@ -102,6 +102,16 @@ impl Tokens {
         self.owner == *owner
     }
 
+    /// Whose they are.
+    pub(super) fn owner(&self) -> &Owner {
+        &self.owner
+    }
+
+    /// Whether a person has to log in for them.
+    pub(super) fn need_a_person(&self) -> bool {
+        self.renew.needs_refresh_token()
+    }
+
     /// What a session would show to the upstream now.
     ///
     /// # Errors

@@ -2,14 +2,14 @@
 //!
 //! Must not know: sessions, accounts.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tracing::debug;
 
-use super::Terms;
 use super::backoff::Backoff;
+use super::{Terms, clock};
 use crate::config::{self, Security};
 use crate::imap::{Endpoint, Error, Extensions, Observer};
 use crate::maildrop::Format;
@@ -46,6 +46,8 @@ pub struct Upstream {
     pub(super) forms: Forms,
     /// Whether it is left alone for a while.
     pub(super) backoff: Arc<Backoff>,
+    /// How opening connections has gone lately.
+    pub(super) health: Arc<Health>,
     /// What holds for mailboxes that are passed through.
     pub terms: Arc<Terms>,
 }
@@ -66,6 +68,7 @@ impl Upstream {
         };
         let metrics = metrics.upstream(&config.name);
         let backoff = Backoff::new(&config.name, metrics.clone());
+        let health = Arc::<Health>::default();
         Ok(Self {
             name: config.name.clone(),
             version: MADE.fetch_add(1, Ordering::Relaxed),
@@ -80,7 +83,7 @@ impl Upstream {
                     uidonly: config.uidonly,
                     id: config.send_id,
                 },
-                observer: Arc::new(Counting(metrics)),
+                observer: Arc::new(Counting(metrics, Arc::clone(&health))),
             },
             uidl: config.uidl.clone(),
             separator: config.client_separator,
@@ -92,6 +95,7 @@ impl Upstream {
             placeholder_text: config.placeholder_text,
             forms: Forms::default(),
             backoff,
+            health,
             terms: Arc::new(Terms::of_upstream(config)),
         })
     }
@@ -140,7 +144,41 @@ pub fn key(host: &str, port: u16) -> String {
     format!("{}:{port}", host.to_lowercase())
 }
 
-struct Counting(UpstreamMetrics);
+/// How opening connections to an upstream has gone lately, for the operator.
+#[derive(Default)]
+pub(super) struct Health {
+    /// In seconds since 1970; 0: never.
+    connected_at: AtomicI64,
+    failed: Mutex<Option<(i64, String)>>,
+}
+
+impl Health {
+    fn note(&self, outcome: Result<(), &Error>) {
+        match outcome {
+            Ok(()) => self.connected_at.store(clock::now(), Ordering::Relaxed),
+            // Of somebody who is not let in the upstream itself knows nothing.
+            Err(Error::LoginRefused(_) | Error::TokenRefused { .. }) => {}
+            Err(error) => {
+                let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
+                *failed = Some((clock::now(), error.to_string()));
+            }
+        }
+    }
+
+    /// When a connection was last opened, in seconds since 1970; none: not since the start.
+    pub(super) fn connected_at(&self) -> Option<i64> {
+        let at = self.connected_at.load(Ordering::Relaxed);
+        (at > 0).then_some(at)
+    }
+
+    /// When opening one failed last, and why.
+    pub(super) fn failed(&self) -> Option<(i64, String)> {
+        let failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
+        failed.clone()
+    }
+}
+
+struct Counting(UpstreamMetrics, Arc<Health>);
 
 impl Observer for Counting {
     fn received(&self, bytes: u64) {
@@ -152,6 +190,7 @@ impl Observer for Counting {
     }
 
     fn connected(&self, outcome: Result<(), &Error>) {
+        self.1.note(outcome);
         self.0.connect(match outcome {
             Ok(()) => ConnectOutcome::Ok,
             Err(Error::Unreachable(_) | Error::Lost(_)) => ConnectOutcome::Unreachable,

@@ -46,6 +46,8 @@ pub enum End {
     HungUp,
     /// The same client came back, and this session had made no progress; or another instance has taken it over.
     GaveWay,
+    /// The operator has ended it.
+    Operator,
     /// The client said nothing for too long.
     Idle,
     /// The client took too little of what was sent to it.
@@ -68,6 +70,7 @@ impl End {
             Self::Refused => "refused",
             Self::HungUp => "hung_up",
             Self::GaveWay => "gave_way",
+            Self::Operator => "operator",
             Self::Idle => "idle",
             Self::Slow => "slow",
             Self::Cut => "cut",

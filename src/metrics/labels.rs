@@ -42,6 +42,18 @@ label! {
 }
 
 label! {
+    /// Where a POP3 session stands (RFC 1939, 3).
+    SessionState {
+        /// Before log-in.
+        Authorization = "authorization",
+        /// Logged in.
+        Transaction = "transaction",
+        /// What its QUIT says is being carried out.
+        Update = "update",
+    }
+}
+
+label! {
     /// How a POP3 command was answered.
     CommandOutcome {
         /// `+OK` or a continuation.

@@ -18,6 +18,9 @@ fn used() -> (Metrics, SessionGuard, ConnectionGuard) {
     let metrics = Metrics::new();
     let mut session = metrics.session_started(SessionTls::None);
     session.tls_started();
+    metrics.session_state(None, Some(SessionState::Authorization));
+    let (from, to) = (SessionState::Authorization, SessionState::Transaction);
+    metrics.session_state(Some(from), Some(to));
     metrics.session_panicked();
     metrics.command("RETR", CommandOutcome::Ok, Duration::from_millis(3));
     metrics.login(LoginOutcome::Rejected);
@@ -224,6 +227,9 @@ fn what_happened_is_counted() {
         ),
         "popbridge_sessions{tls=\"none\"} 0",
         "popbridge_sessions{tls=\"starttls\"} 1",
+        "popbridge_session_states{state=\"authorization\"} 0",
+        "popbridge_session_states{state=\"transaction\"} 1",
+        "popbridge_session_states{state=\"update\"} 0",
         "popbridge_sessions_total 1",
         "popbridge_commands_total{command=\"RETR\",outcome=\"ok\"} 1",
         "popbridge_command_seconds_bucket{command=\"RETR\",le=\"0.0025\"} 0",

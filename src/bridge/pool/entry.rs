@@ -2,6 +2,7 @@
 //!
 //! Must not know: how connections are kept and used.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -322,6 +323,27 @@ impl Pool {
     pub(in super::super) async fn settle(&self) {
         self.budgets.reckon(true).await;
         self.budgets.connections.leave().await;
+    }
+
+    /// How many connections there are, in use and kept, by the upstream's name and the normalized log-in there.
+    pub(in super::super) fn counts(&self) -> HashMap<(String, String), (usize, usize)> {
+        let mut counts: HashMap<(String, String), (usize, usize)> = HashMap::new();
+        for ((upstream, login), shelf) in self.shelves().iter() {
+            let (used, kept) = shelf.counts();
+            let name = (upstream.clone(), normalized(login));
+            let sum = counts.entry(name).or_default();
+            *sum = (sum.0 + used, sum.1 + kept);
+        }
+        counts
+    }
+
+    /// What may be received for a mailbox in a day, and what was; none where there is no limit.
+    pub(in super::super) fn received(
+        &self,
+        upstream: &Upstream,
+        login: &str,
+    ) -> Option<(u64, u64)> {
+        self.budgets.received(upstream, login)
     }
 
     /// Sets the gauges of a configured account.

@@ -47,6 +47,7 @@ async fn upstream(words: &'static str) -> Arc<Upstream> {
         session_life: None,
         placeholder_text: false,
         backoff: Backoff::new("mail", metrics),
+        health: Arc::default(),
         forms: crate::bridge::upstream::Forms::default(),
         terms: Arc::new(Terms::default()),
     })

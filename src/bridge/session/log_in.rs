@@ -42,6 +42,8 @@ impl Driver {
                     encrypted = self.visitor.wire.is_encrypted(),
                     "logged in"
                 );
+                self.stay
+                    .belongs_to(mailbox.client(), mailbox.account_name());
                 self.mailbox = Some(mailbox);
                 return Ok(());
             }

@@ -33,6 +33,12 @@ impl Shelf {
         (full && !stock.idle.is_empty()).then(|| stock.idle.remove(0).connection)
     }
 
+    /// How many connections are in use, and how many are kept.
+    pub(in super::super) fn counts(&self) -> (usize, usize) {
+        let stock = self.stock();
+        (stock.used.len(), stock.idle.len())
+    }
+
     /// Takes out the one that nobody has used for longest.
     pub(in super::super) fn let_go(&self) -> Option<Box<Connection>> {
         let mut stock = self.stock();
