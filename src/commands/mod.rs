@@ -9,8 +9,8 @@ pub mod oauth;
 pub mod status;
 pub mod store;
 pub mod sweep;
-mod times;
-mod tokens;
+pub(crate) mod times;
+pub(crate) mod tokens;
 
 use std::fmt;
 use std::io;

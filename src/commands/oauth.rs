@@ -2,6 +2,7 @@
 //!
 //! Must not know: what an authorization server is asked, how tokens are sealed.
 
+pub(crate) mod keep;
 mod login;
 mod status;
 
@@ -38,7 +39,7 @@ impl From<OAuthError> for CommandError {
 }
 
 /// Whose tokens an account's are.
-fn owner(config: &Config, account: &str) -> Result<Owner, CommandError> {
+pub(crate) fn owner(config: &Config, account: &str) -> Result<Owner, CommandError> {
     if let Some(owner) = token_owners(config)
         .into_iter()
         .find(|owner| owner.account == account)

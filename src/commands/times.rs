@@ -5,7 +5,7 @@
 use time::OffsetDateTime;
 
 /// `2026-01-31 12:00 UTC`; the number itself where no calendar has it.
-pub(super) fn utc(seconds: i64) -> String {
+pub(crate) fn utc(seconds: i64) -> String {
     match OffsetDateTime::from_unix_timestamp(seconds) {
         Ok(at) => format!(
             "{:04}-{:02}-{:02} {:02}:{:02} UTC",
@@ -20,7 +20,7 @@ pub(super) fn utc(seconds: i64) -> String {
 }
 
 /// How long something has lasted, in its largest whole unit: `3 days`.
-pub(super) fn ago(seconds: i64) -> String {
+pub(crate) fn ago(seconds: i64) -> String {
     let (number, unit) = match seconds.max(0) {
         seconds @ ..120 => (seconds, "s"),
         seconds @ ..7200 => (seconds / 60, "min"),

@@ -11,6 +11,17 @@ use crate::config::Config;
 
 /// One word, for programs, too.
 pub(super) fn state(config: &Config, standing: &TokenStanding) -> &'static str {
+    state_of(standing, needs_a_person(config, standing))
+}
+
+fn needs_a_person(config: &Config, standing: &TokenStanding) -> bool {
+    let mut all = config.oauth.iter();
+    let oauth = all.find(|oauth| oauth.name == standing.owner.provider);
+    oauth.is_some_and(|oauth| oauth.grant.needs_a_person())
+}
+
+/// The same where it is known whether a person has to log in for them.
+pub(crate) fn state_of(standing: &TokenStanding, needs_a_person: bool) -> &'static str {
     match &standing.trouble {
         Some(TokenTrouble::Missing { .. } | TokenTrouble::ForAnother { .. }) => "missing",
         Some(TokenTrouble::Revoked { .. }) => "revoked",
@@ -18,15 +29,9 @@ pub(super) fn state(config: &Config, standing: &TokenStanding) -> &'static str {
         Some(TokenTrouble::Later(_)) => "failing",
         Some(TokenTrouble::Sealed { .. } | TokenTrouble::Key(_)) => "sealed",
         None if is_there(standing) => "good",
-        None => {
-            let mut all = config.oauth.iter();
-            let oauth = all.find(|oauth| oauth.name == standing.owner.provider);
-            match oauth.is_some_and(|oauth| oauth.grant.needs_a_person()) {
-                true => "missing",
-                // popbridge gets one when it needs it.
-                false => "none",
-            }
-        }
+        None if needs_a_person => "missing",
+        // popbridge gets one when it needs it.
+        None => "none",
     }
 }
 
@@ -59,9 +64,18 @@ pub(super) fn fields(
     standing: &TokenStanding,
     time: impl Fn(Option<i64>) -> Value,
 ) -> Value {
+    fields_of(standing, needs_a_person(config, standing), time)
+}
+
+/// The same where it is known whether a person has to log in for them.
+pub(crate) fn fields_of(
+    standing: &TokenStanding,
+    needs_a_person: bool,
+    time: impl Fn(Option<i64>) -> Value,
+) -> Value {
     let owner = &standing.owner;
     let error = last_error(standing);
-    let state = state(config, standing);
+    let state = state_of(standing, needs_a_person);
     json!({
         "oauth": owner.provider,
         "user": owner.user,
@@ -77,13 +91,18 @@ pub(super) fn fields(
 
 /// A line for a person: for how long they are good, and what is to be done, if anything is.
 pub(super) fn sentence(config: &Config, standing: &TokenStanding) -> String {
+    sentence_of(standing, needs_a_person(config, standing))
+}
+
+/// The same where it is known whether a person has to log in for them.
+pub(crate) fn sentence_of(standing: &TokenStanding, needs_a_person: bool) -> String {
     let owner = &standing.owner;
     let log_in = format!("`popbridge oauth login {}`", owner.account);
     let life = life(standing);
     let error = last_error(standing).map(|(error, at)| (printable(error), at.map(utc)));
     let (why, since) = error.unwrap_or_default();
     let since = since.unwrap_or_else(|| "a time unknown".to_owned());
-    match state(config, standing) {
+    match state_of(standing, needs_a_person) {
         "missing" => format!("nobody has logged in yet: {log_in}"),
         "none" => "none yet; popbridge gets one when it needs it".to_owned(),
         "revoked" => format!("REVOKED since {since} ({why}), {life}; log in again: {log_in}"),

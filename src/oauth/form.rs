@@ -53,7 +53,7 @@ pub(super) fn encode(value: &str, text: &mut String) {
 }
 
 /// The value of the first field `key`, if it can be read.
-pub(super) fn field(query: &str, key: &str) -> Option<String> {
+pub(crate) fn field(query: &str, key: &str) -> Option<String> {
     let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
     pairs
         .into_iter()

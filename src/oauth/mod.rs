@@ -25,6 +25,7 @@ pub use address::Address;
 pub use client::{Client, Renewal};
 pub use code::{CodeLogin, Returned};
 pub use device::{DeviceError, DeviceLogin};
+pub(crate) use form::field as form_field;
 pub use loopback::{Loopback, Visit};
 
 /// What an authorization server has granted.

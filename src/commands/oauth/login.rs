@@ -9,25 +9,23 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use super::super::{CommandError, open};
+use super::keep::{in_words, keep};
 use super::owner;
 use crate::auth::TokenKey;
 use crate::bridge::tokens::Owner;
-use crate::check::trial::{Trial, Tried};
+use crate::check::trial::Trial;
 use crate::cli::oauth::Login as Options;
 use crate::config::{Config, Grant};
 use crate::oauth::{
-    Client, CodeLogin, DeviceError, DeviceLogin, Granted, Loopback, OAuthError, Returned, Visit,
+    Client, CodeLogin, DeviceError, DeviceLogin, Granted, Loopback, Returned, Visit,
 };
-use crate::run::{keeper, oauth_client};
+use crate::run::oauth_client;
 use crate::secret::Secret;
 
 /// To find a telephone with the second factor on it.
 const PATIENCE: Duration = Duration::from_secs(15 * 60);
 /// Longer than any address that comes back.
 const MAX_LINE: u64 = 16 * 1024;
-
-/// Why nothing was tried.
-const UNTRIED: &str = "whether they open the mailbox is seen at the first session";
 
 /// Logs in, tries what was granted at the upstream and keeps it.
 ///
@@ -66,24 +64,9 @@ pub(super) async fn run(
         Some(device) => by_device(device, &client, &owner, out, notes).await?,
         None => by_code(&client, &owner, input, out, notes).await?,
     };
-    if granted.refresh.is_none() {
-        return Err(CommandError::Failed(format!(
-            "the authorization server gave no refresh token, so that the mailbox would be closed again soon; the scope of [oauth.{}] \
-             should say offline_access, or the server has to allow it for popbridge",
-            owner.provider
-        )));
-    }
-    let tried = match &trial {
-        Some(trial) => trial.run(&granted.access).await,
-        None => Tried::Not(format!("--no-try: {UNTRIED}")),
-    };
-    if let Tried::Refused(why) = tried {
-        store.close().await;
-        return Err(refused(&owner, &why));
-    }
-    keeper(config, store.clone()).keep(&owner, &granted).await?;
+    let kept = keep(config, &store, &owner, &granted, trial.as_ref()).await;
     store.close().await;
-    if let Tried::Not(why) = tried {
+    if let Some(why) = kept? {
         writeln!(notes, "The tokens were not tried at the upstream: {why}")?;
     }
     writeln!(
@@ -92,16 +75,6 @@ pub(super) async fn run(
         owner.account, owner.provider
     )?;
     Ok(())
-}
-
-/// The upstream does not let in with what was granted. What was kept before may still be good.
-fn refused(owner: &Owner, why: &str) -> CommandError {
-    CommandError::Failed(format!(
-        "the upstream does not open the mailbox of [account.{}] with what was granted: {why}. Nothing has changed: tokens that were there \
-         before are kept. Most likely somebody other than {} was logged in in the browser (a private window asks who it is); or IMAP is \
-         off for the mailbox, or the scope of [oauth.{}] does not allow it. --no-try keeps new tokens all the same",
-        owner.account, owner.user, owner.provider
-    ))
 }
 
 /// A device code, where there is one; `None` where that is only one of the ways.
@@ -204,16 +177,6 @@ async fn by_code(
         visit.answer(granted.is_ok(), words).await;
     }
     granted
-}
-
-/// A code that was used or guessed is as good as revoked, but nothing that was there before is gone.
-fn in_words(error: &OAuthError) -> String {
-    match error {
-        OAuthError::Revoked(why) => {
-            format!("the authorization server does not accept the code: {why}")
-        }
-        error => error.to_string(),
-    }
 }
 
 /// Waits for what belongs to this log-in: a code or a refusal, from a browser on this machine or from the keyboard.
