@@ -118,7 +118,7 @@ pub struct Settings {
         value_delimiter = ','
     )]
     pub tls_listen: Vec<SocketAddr>,
-    /// Address for /metrics, /healthz and /readyz
+    /// Address for the status page, /metrics, /healthz and /readyz
     #[arg(long, value_name = "ADDR", env = "POPBRIDGE_ADMIN")]
     pub admin: Option<SocketAddr>,
     // A text: with postgres:// there may be a password in it, and it must not be repeated by clap.

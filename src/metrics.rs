@@ -98,8 +98,7 @@ use labels::Label;
 pub use labels::{
     Awaited, BackOffCause, BadInput, BodyLookup, CommandOutcome, ConnectOutcome, Direction,
     DisposalOutcome, IndexLookup, LoginOutcome, Refused, SessionState, SessionTls, StoreOperation,
-    TokenRefresh,
-    UpstreamOutcome, WaitOutcome,
+    TokenRefresh, UpstreamOutcome, WaitOutcome,
 };
 pub use mailboxes::ClientFigures;
 pub use upstream::{ConnectionGuard, UpstreamMetrics};

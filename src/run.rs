@@ -17,7 +17,7 @@ use rustix::process::{Resource, getrlimit, setrlimit};
 use tokio::sync::watch;
 use tracing::{info, warn};
 
-use crate::admin::{self, Admin, Readiness};
+use crate::admin::{self, Admin, Desk, Gate, Logins, Readiness};
 use crate::bridge::tokens::SETTLING;
 use crate::bridge::{clock, told};
 use crate::config::{Access, Config, ConfigError};
@@ -78,16 +78,24 @@ pub async fn serve(
     let readiness = Readiness::default();
     // From here on the system takes connections for us.
     readiness.set(true);
+    let desk = Arc::new(Desk {
+        bridge: Arc::clone(&bridge),
+        logins: Logins::new(Arc::new(config.clone()), store.clone()),
+    });
     let admin = match &config.admin {
         Some(admin) => {
             let listener = sockets.bind(admin.address).await?;
             info!(address = %listener.local_addr()?, kind = "admin", "listening");
+            let access = Gate::new(admin.token.clone());
+            access.check_token().map_err(StartError::Secret)?;
             let admin = Admin {
                 metrics: {
                     let bridge = Arc::clone(&bridge);
                     Arc::new(move || bridge.render_metrics())
                 },
                 readiness: readiness.clone(),
+                access: Arc::new(access),
+                desk: Some(Arc::clone(&desk)),
             };
             Some(tokio::spawn(admin::serve(listener, admin, async move {
                 told(&mut admin_ends).await
@@ -113,6 +121,9 @@ pub async fn serve(
                     took = reload.again() => took,
                     signal = signals.end() => break signal,
                 };
+                if took {
+                    desk.logins.set_config(Arc::new(reload.current().clone()));
+                }
                 manager.ready(match took {
                     true => "serving",
                     false => {

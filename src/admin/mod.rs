@@ -1,20 +1,34 @@
-//! The operator's listener: `/metrics` for Prometheus, `/healthz` and `/readyz` for whoever starts and stops the bridge.
+//! The operator's listener: the status page (`/`, and `/status.json` for programs), `/metrics` for Prometheus, `/healthz` and `/readyz` for
+//! whoever starts and stops the bridge.
 //!
 //! A client of it can neither wait nor keep waiting: one request a connection, a connection ends after [`PATIENCE`] whatever it
 //! does, and there are at most [`MAX_CONNECTIONS`]. It must not know POP3 or upstreams, nor what is measured.
 
+mod access;
+mod answers;
+mod attention;
+mod desk;
+mod json;
+mod logins;
+mod page;
+
 #[cfg(test)]
 mod tests;
 
+pub use access::Gate;
+pub use desk::Desk;
+pub use logins::Logins;
+
 use std::io;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::State;
-use axum::http::{StatusCode, header};
-use axum::response::IntoResponse;
+use axum::extract::{Extension, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use hyper::server::conn::http1;
 use hyper_util::rt::TokioIo;
@@ -55,7 +69,15 @@ pub struct Admin {
     pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
     /// The answer of `/readyz`.
     pub readiness: Readiness,
+    /// Who may read and act.
+    pub access: Arc<Gate>,
+    /// The status page, if there is one.
+    pub desk: Option<Arc<Desk>>,
 }
+
+/// Whose request it is.
+#[derive(Clone, Copy)]
+struct Peer(IpAddr);
 
 /// Serves until `shutdown` is done. Never fails: what goes wrong with one connection ends that connection.
 pub async fn serve(listener: TcpListener, admin: Admin, shutdown: impl Future<Output = ()>) {
@@ -72,8 +94,8 @@ pub async fn serve(listener: TcpListener, admin: Admin, shutdown: impl Future<Ou
             () = &mut shutdown => break,
             Some(_) = connections.join_next() => {}
             (permit, accepted) = accepted => match accepted {
-                Ok((stream, _)) => {
-                    let answering = answer(stream, routes.clone());
+                Ok((stream, peer)) => {
+                    let answering = answer(stream, peer.ip(), routes.clone());
                     connections.spawn(async move {
                         let _permit = permit;
                         // What is wrong with such a connection is its client's business.
@@ -91,16 +113,31 @@ pub async fn serve(listener: TcpListener, admin: Admin, shutdown: impl Future<Ou
 }
 
 fn routes(admin: Admin) -> Router {
+    let page = admin.desk.as_ref().map(|desk| {
+        let access = Arc::clone(&admin.access);
+        desk::routes(access, Arc::clone(desk))
+    });
     Router::new()
         .route("/metrics", get(metrics))
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(readyz))
         .with_state(admin)
+        .merge(page.unwrap_or_default())
 }
 
-async fn metrics(State(admin): State<Admin>) -> impl IntoResponse {
-    let format = "text/plain; version=0.0.4; charset=utf-8";
-    ([(header::CONTENT_TYPE, format)], (admin.metrics)())
+async fn metrics(
+    State(admin): State<Admin>,
+    Extension(Peer(peer)): Extension<Peer>,
+    fields: HeaderMap,
+) -> Response {
+    match admin.access.may_measure(peer, &fields) {
+        Ok(true) => {
+            let format = "text/plain; version=0.0.4; charset=utf-8";
+            ([(header::CONTENT_TYPE, format)], (admin.metrics)()).into_response()
+        }
+        Ok(false) => answers::kept_from_metrics(None),
+        Err(barred) => answers::kept_from_metrics(Some(barred)),
+    }
 }
 
 async fn readyz(State(admin): State<Admin>) -> impl IntoResponse {
@@ -110,7 +147,8 @@ async fn readyz(State(admin): State<Admin>) -> impl IntoResponse {
     }
 }
 
-async fn answer(stream: TcpStream, routes: Router) -> hyper::Result<()> {
+async fn answer(stream: TcpStream, peer: IpAddr, routes: Router) -> hyper::Result<()> {
+    let routes = routes.layer(Extension(Peer(peer)));
     http1::Builder::new()
         // One request a connection: an idle one would take a place.
         .keep_alive(false)

@@ -5,6 +5,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use super::*;
+use crate::bridge::{MailboxView, Overview, Standing, UpstreamView};
 
 struct Running {
     address: SocketAddr,
@@ -20,6 +21,8 @@ async fn started() -> Running {
     let admin = Admin {
         metrics: Arc::new(|| "popbridge_up 1\n".to_owned()),
         readiness: readiness.clone(),
+        access: Arc::new(Gate::new(None)),
+        desk: None,
     };
     let (shutdown, told) = oneshot::channel();
     let server = tokio::spawn(serve(listener, admin, async {
@@ -158,4 +161,105 @@ async fn the_end_is_not_held_up_by_a_silent_client() {
     let mut nothing = Vec::new();
     let _ = silent.read_to_end(&mut nothing).await;
     assert!(nothing.is_empty());
+}
+
+/// Somebody far away who asks with these fields.
+async fn asked_from(peer: &str, access: Gate, fields: &str) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let admin = Admin {
+        metrics: Arc::new(|| "popbridge_up 1\n".to_owned()),
+        readiness: Readiness::default(),
+        access: Arc::new(access),
+        desk: None,
+    };
+    let peer = peer.parse().unwrap();
+    let serving = async {
+        let (stream, _) = listener.accept().await.unwrap();
+        let _ = answer(stream, peer, routes(admin)).await;
+    };
+    let request = format!("GET /metrics HTTP/1.1\r\nHost: x\r\n{fields}\r\n");
+    tokio::join!(serving, asked(address, &request)).1
+}
+
+#[tokio::test]
+async fn metrics_beyond_this_machine_take_the_token_once_there_is_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let access = || Gate::new(Some(access::tests::token(folder.path())));
+    let far = "192.0.2.9";
+    let open = asked_from(far, Gate::new(None), "").await;
+    assert!(open.starts_with("HTTP/1.1 200 "), "{open}");
+    let near = asked_from("127.0.0.1", access(), "").await;
+    assert!(near.starts_with("HTTP/1.1 200 "), "{near}");
+    let closed = asked_from(far, access(), "").await;
+    assert!(closed.starts_with("HTTP/1.1 401 "), "{closed}");
+    assert!(
+        closed.contains("www-authenticate: Bearer") && !closed.contains("popbridge_up"),
+        "{closed}"
+    );
+    let forwarded = asked_from("127.0.0.1", access(), "X-Forwarded-For: 192.0.2.9\r\n").await;
+    assert!(forwarded.starts_with("HTTP/1.1 401 "), "{forwarded}");
+    let shown = format!("Authorization: Bearer {}\r\n", access::tests::TOKEN);
+    let let_in = asked_from(far, access(), &shown).await;
+    assert!(let_in.starts_with("HTTP/1.1 200 "), "{let_in}");
+}
+
+/// A bridge where all is well, for the tests of the page.
+pub(super) fn overview() -> Overview {
+    Overview {
+        time: 1_769_860_799,
+        since: 1_769_800_000,
+        mailboxes: Ok(vec![mailbox("info")]),
+        more_mailboxes: 0,
+        sessions: Vec::new(),
+        more_sessions: 0,
+        upstreams: vec![upstream("office")],
+    }
+}
+
+pub(super) fn mailbox(account: &str) -> MailboxView {
+    MailboxView {
+        account: Some(account.to_owned()),
+        login: format!("{account}@example.com"),
+        upstream: "imap.example.com:993".to_owned(),
+        messages: 12,
+        clients: vec![client("desk1", 0)],
+        pending: Vec::new(),
+        unreadable: 0,
+        stopped: None,
+        token: None,
+        received: None,
+        connections: (1, 2),
+        trouble: None,
+    }
+}
+
+/// It was here ten seconds before [`overview`].
+pub(super) fn client(login: &str, waiting: u64) -> Standing {
+    Standing {
+        login: login.to_owned(),
+        name: login.to_owned(),
+        named: true,
+        waiting,
+        oldest_waiting: (waiting > 0).then_some(1_769_860_000),
+        delivered: 12,
+        deleted: 3,
+        losses: 0,
+        last_seen: Some(1_769_860_789),
+        enrolled_at: 1_769_000_000,
+        removed_at: None,
+        expired: false,
+        expires_at: None,
+    }
+}
+
+pub(super) fn upstream(name: &str) -> UpstreamView {
+    UpstreamView {
+        name: name.to_owned(),
+        address: "imap.example.com:993".to_owned(),
+        connections: (1, 2),
+        left_alone: Vec::new(),
+        connected_at: Some(1_769_860_700),
+        failed: None,
+    }
 }

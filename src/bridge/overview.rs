@@ -155,7 +155,8 @@ impl Bridge {
     pub async fn overview(&self) -> Overview {
         let counts = self.accounts.pool.counts();
         let (mailboxes, more_mailboxes) = self.shared_look(&counts).await;
-        let upstreams = self.router.upstreams();
+        let setup = self.setup();
+        let upstreams = setup.router.upstreams();
         let upstreams = upstreams.map(|one| of_upstream(one, &counts)).collect();
         let sessions = self.present.first(MOST_SESSIONS);
         Overview {

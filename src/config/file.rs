@@ -60,6 +60,9 @@ pub(super) struct Tls {
 #[serde(deny_unknown_fields)]
 pub(super) struct Admin {
     pub(super) address: Option<Text>,
+    pub(super) token_file: Option<Text>,
+    pub(super) token_env: Option<Text>,
+    pub(super) token_credential: Option<Text>,
 }
 
 #[derive(Debug, Deserialize)]

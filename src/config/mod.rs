@@ -74,7 +74,7 @@ pub struct Config {
     pub listen: Vec<Listen>,
     /// The certificate that POP3 clients are shown.
     pub tls: Tls,
-    /// Where metrics and health are served, if anywhere.
+    /// Where metrics, health and the status page are served, if anywhere.
     pub admin: Option<Admin>,
     /// The IMAP servers, names unique; none only where the file says that it has none yet.
     pub upstreams: Vec<Upstream>,
@@ -127,11 +127,13 @@ pub struct Tls {
     pub key: Option<PathBuf>,
 }
 
-/// The listener for metrics and health.
+/// The listener for metrics, health and the status page.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Admin {
     /// Port 0 lets the system choose.
     pub address: SocketAddr,
+    /// Where the token is that lets somebody act, and read from other machines. `None`: nobody may.
+    pub token: Option<SecretSource>,
 }
 
 /// One IMAP server.

@@ -112,6 +112,7 @@ fn flags_win_over_the_file() {
     assert_eq!(
         config.admin,
         Some(Admin {
+            token: None,
             address: address("127.0.0.1:9")
         })
     );

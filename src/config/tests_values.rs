@@ -345,6 +345,9 @@ fn what_is_allowed_but_hardly_meant_is_warned_about() {
             .warnings
     };
     assert_eq!(warnings("[admin]"), Vec::<String>::new());
+    let open = "[admin]\naddress = \"0.0.0.0:9110\"";
+    assert!(warnings(open)[0].contains("shows them no status page"));
+    assert_eq!(warnings(&format!("{open}\ntoken_env = \"T\"")).len(), 0);
     assert_eq!(warnings("[limits]\ninactivity = \"5m\"").len(), 1);
     assert_eq!(
         warnings("[[listen]]\naddress = \"[::]:110\"\ntls = \"off\"").len(),

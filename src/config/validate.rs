@@ -41,6 +41,7 @@ pub(super) fn config(
     )?;
     let tls = tls(&check, file.tls.take())?;
     let admin = admin(&check, file.admin.take(), overrides, &listen)?;
+    warnings.extend(admin.as_ref().and_then(read_from_here_only));
     let limits = validate_limits::limits(&check, &file.limits, &mut warnings)?;
     let log = log::log(&check, file.log.take(), overrides)?;
     let state = state::state(&check, &file, overrides)?;
@@ -308,20 +309,43 @@ fn admin(
             .any(same)
             .then(|| format!("{address} is a listener for POP3 clients too; take another port"))
     };
+    let token = match &table {
+        Some(table) => {
+            let keys = Keys {
+                prefix: "token",
+                file: &table.token_file,
+                env: &table.token_env,
+                credential: &table.token_credential,
+            };
+            secrets::source(check, "[admin]", "token", &keys)?
+        }
+        None => None,
+    };
     if let Some(address) = overrides.admin {
         return match taken(address) {
             Some(message) => Err(ConfigError::new(format!("--admin: {message}"))),
-            None => Ok(Some(Admin { address })),
+            None => Ok(Some(Admin { address, token })),
         };
     }
     let Some(table) = table else { return Ok(None) };
     let Some(text) = table.address else {
         let address = SocketAddr::from((IpAddr::V4(Ipv4Addr::LOCALHOST), 9110));
-        return Ok(Some(Admin { address }));
+        return Ok(Some(Admin { address, token }));
     };
     let address = check.parsed(&text, units::socket_address)?;
     match taken(address) {
         Some(message) => Err(check.error(text.span(), message)),
-        None => Ok(Some(Admin { address })),
+        None => Ok(Some(Admin { address, token })),
     }
+}
+
+fn read_from_here_only(admin: &Admin) -> Option<String> {
+    let is_open = !admin.address.ip().to_canonical().is_loopback();
+    (is_open && admin.token.is_none()).then(|| {
+        format!(
+            "{} tells other machines the metrics, and shows them no status page: that takes a token, by token_file, token_env or \
+             token_credential in [admin]",
+            admin.address
+        )
+    })
 }

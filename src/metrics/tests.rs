@@ -134,6 +134,7 @@ fn values<L: Label>() -> Vec<&'static str> {
 fn the_values_of_labels_for_operators_are_those_that_there_are() {
     let expected = [
         ("sessions", "tls", values::<SessionTls>()),
+        ("session_states", "state", values::<SessionState>()),
         ("commands_total", "outcome", values::<CommandOutcome>()),
         ("logins_total", "outcome", values::<LoginOutcome>()),
         ("client_bytes_total", "direction", values::<Direction>()),

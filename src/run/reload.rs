@@ -46,6 +46,11 @@ impl<L: Fn() -> Result<Config, ConfigError>> Reload<L> {
         }
     }
 
+    /// What is in use, but for what counts from the start on.
+    pub(super) fn current(&self) -> &Config {
+        &self.current
+    }
+
     /// Reads the configuration again and goes by it from then on; false where it is refused. Nothing has changed where this is dropped.
     pub(super) async fn again(&mut self) -> bool {
         info!("SIGHUP: the configuration is read again");

@@ -1,8 +1,10 @@
-//! Whether the secrets beside passwords are there and are what they should be: the key of tokens, clients' secrets, service accounts' files.
+//! Whether the secrets beside passwords are there and are what they should be: the key of tokens, clients' secrets, service accounts' files, the
+//! admin token.
 //!
 //! Nothing is made, and nobody is asked. Must not know: who is told.
 
 use super::{oauth_client, token_owners};
+use crate::admin::Gate;
 use crate::auth::TokenKey;
 use crate::config::Config;
 
@@ -30,6 +32,15 @@ pub fn faults(config: &Config) -> Vec<Fault> {
             why,
             needed,
             refuses: needed,
+        });
+    }
+    if let Some(admin) = &config.admin
+        && let Err(why) = Gate::new(admin.token.clone()).check_token()
+    {
+        faults.push(Fault {
+            why,
+            needed: true,
+            refuses: true,
         });
     }
     for oauth in &config.oauth {

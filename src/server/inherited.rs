@@ -42,7 +42,7 @@ impl Inherited {
     /// The socket that listens on this address, or a new one.
     ///
     /// # Errors
-    /// As [`bind`].
+    /// The system's, with the address and what to do.
     pub async fn bind(&mut self, address: SocketAddr) -> io::Result<TcpListener> {
         let is_it =
             |(of, _): &(SocketAddr, _)| of.ip() == address.ip() && of.port() == address.port();

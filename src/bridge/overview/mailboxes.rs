@@ -28,7 +28,8 @@ impl Bridge {
             clients.entry(client.mailbox).or_default().push(client);
         }
         let tokens = self.token_views().await?;
-        let mut configured: Vec<&Configured> = self.configured.values().collect();
+        let setup = self.setup();
+        let mut configured: Vec<&Configured> = setup.configured.values().map(Arc::as_ref).collect();
         configured.sort_unstable_by(|a, b| a.name.cmp(&b.name));
         let mut shown = Vec::new();
         let mut told = HashSet::new();
@@ -62,7 +63,7 @@ impl Bridge {
             .iter()
             .filter(|row| !told.contains(&row.id))
             .filter_map(|row| {
-                let mut all = self.router.upstreams();
+                let mut all = setup.router.upstreams();
                 let upstream = all.find(|upstream| upstream.key() == row.upstream)?;
                 Some((row, upstream))
             })
@@ -119,7 +120,7 @@ impl Bridge {
     async fn token_views(&self) -> Result<Vec<(String, TokenView)>, Trouble> {
         let mut owners = Vec::new();
         let mut needs = Vec::new();
-        for one in self.configured.values() {
+        for one in self.setup().configured.values() {
             if let Password::Tokens(tokens) = &one.password {
                 owners.push(tokens.owner().clone());
                 needs.push((one.name.clone(), tokens.need_a_person()));

@@ -328,9 +328,9 @@ impl Pool {
     /// How many connections there are, in use and kept, by the upstream's name and the normalized log-in there.
     pub(in super::super) fn counts(&self) -> HashMap<(String, String), (usize, usize)> {
         let mut counts: HashMap<(String, String), (usize, usize)> = HashMap::new();
-        for ((upstream, login), shelf) in self.shelves().iter() {
+        for ((upstream, _, login), shelf) in self.shelves().iter() {
             let (used, kept) = shelf.counts();
-            let name = (upstream.clone(), normalized(login));
+            let name = (upstream.clone(), login.clone());
             let sum = counts.entry(name).or_default();
             *sum = (sum.0 + used, sum.1 + kept);
         }
