@@ -7,7 +7,8 @@
 #   scripts/install-deps.sh package what the demo needs, what makes the Debian package (dpkg-dev, xz-utils), and what tries it
 #                               (debootstrap, groff-base, iproute2, shellcheck)
 #   scripts/install-deps.sh test    what the demo needs, dovecot-pop3d, the POP3 clients, fail2ban's filters, a program that guesses
-#                               passwords, PostgreSQL, a clock that can be set, systemd's programs (it is not run), HAProxy, and Cyrus IMAP
+#                               passwords, PostgreSQL, a clock that can be set, systemd's programs (it is not run), HAProxy, Chromium
+#                               without windows, and Cyrus IMAP
 #
 # Quiet and quick when everything is there. Servers are neither enabled nor started: demo, tests and bench run their own as an
 # ordinary user. Recommended packages are left out, because they would bring a mail server along.
@@ -51,7 +52,9 @@ initdb                   postgresql
 faketime                 faketime
 systemd-analyze          systemd
 systemd-socket-activate  systemd
-haproxy                  haproxy"
+haproxy                  haproxy
+chromium-headless-shell  chromium-headless-shell
+/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf fonts-dejavu-core"
 
 case "${1:-}" in
 demo) needs=$demo_needs ;;

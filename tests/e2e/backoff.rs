@@ -91,6 +91,11 @@ fn while_it_lasts_nothing_is_asked_and_what_is_known_is_shown() {
             .metric("popbridge_upstream_backing_off", &held),
         1.0
     );
+    let document = office.bridge.status_document();
+    let left = &document["upstreams"][0]["left_alone"][0];
+    assert_eq!(left["keeps_connections"], false, "{document}");
+    let words = document["attention"].to_string();
+    assert!(words.contains("mail is left alone for"), "{words}");
 
     moody.store(false, Ordering::SeqCst);
     office

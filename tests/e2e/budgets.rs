@@ -89,6 +89,21 @@ fn near_the_end_of_a_days_octets_nothing_is_fetched_ahead_and_at_the_end_message
     let part = (ahead * MESSAGE) as f64 / ALLOWED;
     assert!((0.75..0.95).contains(&part), "{part} of it: {portions:?}");
     assert!(alone >= 2, "{portions:?}");
+    // The operator is told.
+    let document = bridge.status_document();
+    let mailbox = &document["mailboxes"][0];
+    assert_eq!(mailbox["received"]["allowed"], 1 << 20, "{mailbox}");
+    assert!(
+        mailbox["received"]["bytes"].as_f64() >= Some(0.95 * ALLOWED),
+        "{mailbox}"
+    );
+    let connections = |what: &str| mailbox["connections"][what].as_u64().unwrap();
+    assert!(connections("used") + connections("kept") > 0, "{mailbox}");
+    let words = document["attention"][0]["words"].as_str().unwrap();
+    assert!(
+        words.ends_with("may be received in a day: messages wait."),
+        "{words}"
+    );
     // TOP waits as well; what is in memory is given all the same, and so is what is behind it.
     assert_eq!(pop3.err(&format!("TOP {waits} 5")).code(), Some("SYS/TEMP"));
     assert!(pop3.retr(1).len() >= MESSAGE);

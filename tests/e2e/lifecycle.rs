@@ -272,7 +272,7 @@ fn the_admin_listener_tells_of_health_and_of_every_session() {
     let bridge = Options::limits(&peer.plain_url(), "upstream_idle = \"0s\"").start();
     assert_eq!(bridge.get("/healthz"), (200, "ok\n".into()));
     assert_eq!(bridge.get("/readyz"), (200, "ok\n".into()));
-    assert_eq!(bridge.get("/").0, 404);
+    assert_eq!(bridge.get("/nowhere").0, 404);
     assert_eq!(bridge.metric("popbridge_sessions_total", &[]), 0.0);
     let mut pop3 = Pop3::connect_as(
         crate::support::pop3::Mode::Stls,

@@ -92,6 +92,8 @@ mod selftest;
 mod shared;
 mod shared_figures;
 mod starttls;
+mod status_browser;
+mod status_page;
 mod systemd;
 mod together;
 mod token_clients;

@@ -2,9 +2,11 @@
 //! little clients. Blocking code on threads throughout: it must not share a runtime with what it tests, and it knows nothing
 //! of popbridge but its command line, its log lines and its ports.
 
+pub mod admin;
 pub mod bridge;
 pub mod browser;
 pub mod certs;
+pub mod chromium;
 pub mod clock;
 pub mod cyrus;
 pub mod dovecot;
