@@ -8,7 +8,7 @@
 #                               (debootstrap, groff-base, iproute2, shellcheck)
 #   scripts/install-deps.sh test    what the demo needs, dovecot-pop3d, the POP3 clients, fail2ban's filters, a program that guesses
 #                               passwords, PostgreSQL, a clock that can be set, systemd's programs (it is not run), HAProxy, Chromium
-#                               without windows, and Cyrus IMAP
+#                               without windows, Prometheus, and Cyrus IMAP
 #
 # Quiet and quick when everything is there. Servers are neither enabled nor started: demo, tests and bench run their own as an
 # ordinary user. Recommended packages are left out, because they would bring a mail server along.
@@ -54,7 +54,9 @@ systemd-analyze          systemd
 systemd-socket-activate  systemd
 haproxy                  haproxy
 chromium-headless-shell  chromium-headless-shell
-/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf fonts-dejavu-core"
+/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf fonts-dejavu-core
+prometheus               prometheus
+promtool                 prometheus"
 
 case "${1:-}" in
 demo) needs=$demo_needs ;;

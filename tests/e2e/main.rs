@@ -78,6 +78,7 @@ mod packaging;
 mod pages;
 mod patience;
 mod peer_selftest;
+mod prometheus;
 mod provider;
 mod proxy_protocol;
 mod quota;

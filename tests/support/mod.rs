@@ -30,6 +30,7 @@ pub mod pop3;
 pub mod pop3_server;
 pub mod postgres;
 pub mod process;
+pub mod prometheus;
 pub mod token_office;
 pub mod tracer;
 pub mod tree;
