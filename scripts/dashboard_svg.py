@@ -56,7 +56,7 @@ def inside(panel, x, y, width, height):
         level = panel["options"]["colorMode"] == "background"
         fill = "#3a9d5d" if level else "#eaf1f8"
         yield f'<rect x="{x}" y="{y}" width="{width}" height="{height}" rx="3" fill="{fill}"/>'
-        yield text(x + width / 2, y + height / 2 + 7, "0" if level else "42", 20, "#fff" if level else "#2f80c2", "600", "middle")
+        yield text(x + width / 2, y + height / 2 + 7, "ok" if level else "42", 20, "#fff" if level else "#2f80c2", "600", "middle")
     elif kind == "bargauge":
         for number, part in enumerate((0.35, 0.6, 0.85)):
             top, colour = y + 6 + number * 22, ("#3a9d5d", "#3a9d5d", "#d98324")[number]

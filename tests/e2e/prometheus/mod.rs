@@ -186,6 +186,36 @@ fn dashboard_alerts_and_their_tests_name_only_metrics_that_are_in_the_table_of_t
 }
 
 #[test]
+fn the_table_of_metrics_names_the_alerts_that_ask_for_each() {
+    let rules = read(RULES);
+    // Behind the name comes the expression, and behind that the words.
+    let asks = |rule: &str, metric: &String| {
+        let expression = rule.split("labels: ").next().unwrap_or_default();
+        metrics(expression)
+            .iter()
+            .any(|named| family(named) == metric)
+    };
+    let table = read("docs/metrics.md");
+    // Name, type, labels, unit, what, alerts; another table has the values of labels.
+    let cells = table
+        .lines()
+        .map(|line| line.split('|').map(str::trim).collect());
+    let rows: Vec<Vec<&str>> = cells
+        .filter(|row: &Vec<&str>| row.len() == 8 && row[1].starts_with('`'))
+        .collect();
+    assert!(rows.len() > 40, "{rows:?}");
+    for row in rows {
+        let (metric, told) = (row[1].trim_matches('`').to_owned(), row[6]);
+        let asking = rules
+            .split("- alert: ")
+            .skip(1)
+            .filter(|rule| asks(rule, &metric));
+        let asking: Vec<&str> = asking.filter_map(|rule| rule.lines().next()).collect();
+        assert_eq!(told, asking.join(", "), "{metric}");
+    }
+}
+
+#[test]
 fn the_dashboard_asks_its_questions_from_top_to_bottom_and_says_what_each_panel_shows() {
     let dashboard = dashboard();
     let rows = list(&dashboard, "panels")

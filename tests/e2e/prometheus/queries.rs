@@ -95,14 +95,17 @@ pub(super) fn of_alerts(rules: &[Value]) -> Vec<Query> {
 
 fn without_thresholds(expression: &str) -> String {
     let mut words = expression.split_whitespace().peekable();
-    let mut kept = Vec::new();
+    let mut kept: Vec<String> = Vec::new();
     while let Some(word) = words.next() {
         let compares = ["<", ">", "<=", ">=", "==", "!="].contains(&word);
-        match words.peek() {
-            Some(next) if compares && next.parse::<f64>().is_ok() => {
-                words.next();
+        let number = words.peek().map(|next| next.trim_end_matches(')'));
+        if compares && number.is_some_and(|number| number.parse::<f64>().is_ok()) {
+            let ends = words.next().unwrap_or_default().matches(')').count();
+            if let Some(last) = kept.last_mut() {
+                *last = format!("{last}{}", ")".repeat(ends));
             }
-            _ => kept.push(word),
+        } else {
+            kept.push(word.to_owned());
         }
     }
     kept.join(" ")
@@ -131,8 +134,8 @@ fn thresholds_are_left_out_and_nothing_else() {
         "max by (a) (x{b=\"c\"}) / max by (a) (y) and on () sum(z)"
     );
     assert_eq!(
-        without_thresholds("min(x) - time() < 1.2096e+06"),
-        "min(x) - time()"
+        without_thresholds("min((x > 0)) - time() < 1.2096e+06"),
+        "min((x)) - time()"
     );
     assert_eq!(without_thresholds("x > y"), "x > y");
 }

@@ -27,7 +27,13 @@ pub(super) struct World {
 impl World {
     pub(super) fn start() -> Self {
         let tree = Tree::new("world", &Account::for_servers());
-        let office = Peer::with_mail(12).start();
+        let office = Peer::with_mail(12)
+            .capability("IMAP4rev1 LITERAL+ SASL-IR AUTH=PLAIN UIDPLUS MOVE NAMESPACE QUOTA")
+            .reply(
+                "GETQUOTAROOT",
+                "* QUOTAROOT INBOX x\n* QUOTA x (STORAGE 300 1000)\n{tag} OK done",
+            )
+            .start();
         let cloud = Peer::with_mail(12)
             .capability("IMAP4rev1 LITERAL+ SASL-IR AUTH=XOAUTH2 UIDPLUS MOVE NAMESPACE")
             .start();
