@@ -54,13 +54,15 @@ async fn bridge(place: &Place) -> Bridge {
         upstream: Some("imap://127.0.0.1:1".to_owned()),
         ..Overrides::default()
     };
-    let limits = load(&overrides).unwrap().limits;
+    let config = load(&overrides).unwrap();
     let verifier = Verifier::new(key).unwrap();
     let metrics = Arc::new(Metrics::new());
+    // One that nobody of these belongs to.
+    let upstream = Upstream::new(&config.upstreams[0], &metrics).unwrap();
     let setup = Setup {
-        router: Router::new([]),
+        router: Router::new([(vec!["elsewhere.test".to_owned()], Arc::new(upstream))]),
         configured: HashMap::new(),
-        limits: Arc::new(limits),
+        limits: Arc::new(config.limits),
     };
     Bridge::new(setup, metrics, store, verifier, "test".to_owned())
 }
