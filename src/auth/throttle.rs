@@ -2,8 +2,9 @@
 //! comes.
 //!
 //! A try that follows wrong ones waits for its turn before its password is looked at, so that nothing is gained by hanging up early or by
-//! many connections. One that would wait for long is refused without a look. A wrong password that is shown again and again counts once:
-//! it is a device whose password was changed. Whoever has been let in is known by source and mailbox together, and waits for nobody
+//! many connections. One that would wait for long is refused without a look. A wrong password that is shown again and again counts once, and
+//! waits in a row of its own: it is a device whose password was changed, and teaches nobody anything. Of those who were wrong one at a time
+//! stands in a mailbox's row, so that they cannot keep its owner out, wherever he comes from. Whoever has been let in is known by source and mailbox together, and waits for nobody
 //! else's wrong tries; only where somebody guesses at the same mailbox behind the same address the two cannot be told apart.
 //!
 //! What is kept is bounded, in memory only, and of this instance. Must not know: POP3, how a password is checked.
@@ -57,6 +58,8 @@ pub struct Throttle {
 /// What is known of a source.
 struct Door {
     pace: Mutex<Pace>,
+    /// Before this nothing is looked at that was wrong before.
+    repeats: Mutex<Option<Instant>>,
     /// How many more may be looked at at once.
     turns: Arc<Semaphore>,
 }
@@ -116,7 +119,8 @@ impl Default for Throttle {
 }
 
 impl Throttle {
-    /// Waits for the turn of a try from `origin` at `mailbox`. `first` is the time behind the first wrong try; zero: nobody ever waits.
+    /// Waits for the turn of a try from `origin` at `mailbox`, where `shown` is what is shown, with the mailbox. `first` is the time behind the
+    /// first wrong try; zero: nobody ever waits.
     ///
     /// # Errors
     /// [`Denied`]: the try is not to be looked at.
@@ -124,6 +128,7 @@ impl Throttle {
         &self,
         origin: Origin,
         mailbox: &str,
+        shown: &Sealed,
         first: Duration,
     ) -> Result<Turn, Denied> {
         if first.is_zero() {
@@ -153,9 +158,21 @@ impl Throttle {
                 });
             }
         }
+        let now = Instant::now();
+        if self.wrong.contains_key(shown) {
+            let at = booked.door.repeat(now, until, first)?;
+            sleep_until(at).await;
+            booked._turn = Some(booked.door.turn(until).await?);
+            return Ok(Turn {
+                booked: Some(booked),
+                waited: at > now,
+            });
+        }
         booked._turn = Some(booked.door.turn(until).await?);
         let now = Instant::now();
-        let at = booked.book(now, until)?;
+        // Until the source's own turn it is in nobody's way at the mailbox.
+        sleep_until(booked.at_origin(now, until)?).await;
+        let at = booked.at_mailbox(Instant::now(), until)?;
         sleep_until(at).await;
         Ok(Turn {
             booked: Some(booked),
@@ -192,12 +209,25 @@ impl Door {
     fn new(at_once: usize) -> Self {
         Self {
             pace: Mutex::default(),
+            repeats: Mutex::default(),
             turns: Arc::new(Semaphore::new(at_once)),
         }
     }
 
     fn is_familiar(&self) -> bool {
         locked(&self.pace).misses(Instant::now()) < FAMILIAR_MISSES
+    }
+
+    /// Takes the next place in the row of what was wrong before, one every `gap`.
+    fn repeat(&self, now: Instant, until: Instant, gap: Duration) -> Result<Instant, Denied> {
+        let next = self.repeats.lock();
+        let mut next = next.unwrap_or_else(PoisonError::into_inner);
+        let at = next.map_or(now, |next| next.max(now));
+        if at > until {
+            return Err(Denied::TooSoon(at - now));
+        }
+        *next = Some(at + gap);
+        Ok(at)
     }
 
     async fn turn(&self, until: Instant) -> Result<OwnedSemaphorePermit, Denied> {
@@ -209,15 +239,27 @@ impl Door {
 }
 
 impl Booked {
-    /// Takes the first turn that both the source and the mailbox have, if that comes by `until`.
-    fn book(&self, now: Instant, until: Instant) -> Result<Instant, Denied> {
+    /// Takes the source's next turn, if there can be one at the mailbox by `until`, too.
+    fn at_origin(&self, now: Instant, until: Instant) -> Result<Instant, Denied> {
         let mut origin = locked(&self.door.pace);
-        let mut mailbox = locked(&self.mailbox);
-        let at = origin.turn(now).max(mailbox.turn(now));
-        if at > until {
-            return Err(Denied::TooSoon(at - now));
+        let at = origin.turn(now);
+        let both = at.max(locked(&self.mailbox).turn(now));
+        if both > until {
+            return Err(Denied::TooSoon(both - now));
         }
         origin.take(at, self.of_origin());
+        Ok(at)
+    }
+
+    /// Takes the mailbox's next turn, if that comes by `until`. Who was wrong does not stand in line behind another one: else a few of them
+    /// would keep the owner out.
+    fn at_mailbox(&self, now: Instant, until: Instant) -> Result<Instant, Denied> {
+        let was_wrong = locked(&self.door.pace).misses(now) > 0;
+        let mut mailbox = locked(&self.mailbox);
+        let at = mailbox.turn(now);
+        if at > until || (was_wrong && mailbox.is_waited_for(now)) {
+            return Err(Denied::TooSoon(at - now));
+        }
         mailbox.take(at, self.of_mailbox());
         Ok(at)
     }

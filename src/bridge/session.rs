@@ -379,8 +379,8 @@ impl Driver {
             Duration::ZERO
         };
         self.note_acknowledged(Instant::now() + patience).await;
-        if end == End::HungUp && self.last_line == self.since {
-            // A health check, every few seconds.
+        if matches!(end, End::HungUp | End::Broken) && self.last_line == self.since {
+            // A health check, every few seconds; HAProxy's ends with a reset.
             debug!("a visitor said nothing and left");
         } else {
             info!(

@@ -64,9 +64,10 @@ mod tests {
         let memory = Memory::default();
         let before = memory.resident();
         assert!(before > 0);
-        let more = vec![1u8; 64 << 20];
+        // Other tests give memory back meanwhile.
+        let more = vec![1u8; 256 << 20];
         assert_eq!(memory.resident(), before);
         tokio::time::advance(AGAIN).await;
-        assert!(memory.resident() > before + (32 << 20), "{}", more.len());
+        assert!(memory.resident() > before + (64 << 20), "{}", more.len());
     }
 }

@@ -267,6 +267,10 @@ async fn behind_proxy(
         }
     };
     let peer = match source {
+        // Who is at the proxy's own machine is not at this one.
+        proxy::Source::Client(client) if client.ip().is_loopback() && !proxy.ip().is_loopback() => {
+            proxy
+        }
         proxy::Source::Client(client) => client,
         proxy::Source::Proxy => proxy,
     };

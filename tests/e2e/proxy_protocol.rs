@@ -103,7 +103,7 @@ fn a_client_is_where_the_proxy_says_for_plaintext_and_in_the_log() {
 
 #[test]
 fn who_is_no_proxy_or_does_not_speak_like_one_is_closed_without_a_word() {
-    let (bridge, peer) = start("handshake = \"2s\"", false);
+    let (bridge, peer) = start("handshake = \"5s\"", false);
     let port = bridge.pop3_port;
     let no_headers: [&[u8]; 4] = [
         b"USER user@example.com\r\nPASS guess\r\n",

@@ -34,6 +34,8 @@ pub(super) struct Pace {
     last_miss: Option<Instant>,
     /// No try is looked at before.
     next: Option<Instant>,
+    /// The turn that was taken last.
+    taken: Option<Instant>,
 }
 
 impl Pace {
@@ -51,10 +53,16 @@ impl Pace {
         self.next.map_or(now, |next| next.max(now))
     }
 
+    /// Whether somebody waits for a turn.
+    pub(super) fn is_waited_for(&self, now: Instant) -> bool {
+        self.taken.is_some_and(|taken| taken > now)
+    }
+
     /// A try is looked at then: the next one waits for its own turn, although nobody knows yet what becomes of this one.
     pub(super) fn take(&mut self, turn: Instant, growth: Growth) {
         let next = turn + growth.gap(self.misses(turn));
         self.next = Some(self.turn(next));
+        self.taken = Some(turn);
     }
 
     /// A try was wrong.

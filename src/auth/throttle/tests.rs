@@ -22,8 +22,14 @@ async fn wait(
     mailbox: &str,
 ) -> (Duration, Result<Turn, Denied>) {
     let began = Instant::now();
-    let turn = throttle.turn(from(origin), mailbox, FIRST).await;
+    let turn = throttle.turn(from(origin), mailbox, &new(), FIRST).await;
     (began.elapsed(), turn)
+}
+
+/// What nobody has shown yet.
+fn new() -> Sealed {
+    static SHOWN: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(1 << 32);
+    shown(SHOWN.fetch_add(1, std::sync::atomic::Ordering::SeqCst))
 }
 
 async fn is_let_in(throttle: &Throttle, origin: &str, mailbox: &str) -> Duration {
@@ -47,7 +53,9 @@ async fn guesses(
         let (throttle, looked_at) = (Arc::clone(throttle), Arc::clone(&looked_at));
         guessers.spawn(async move {
             while Instant::now() < end {
-                let turn = throttle.turn(from(&origin(n)), &mailbox(n), FIRST).await;
+                let turn = throttle
+                    .turn(from(&origin(n)), &mailbox(n), &new(), FIRST)
+                    .await;
                 let Ok(turn) = turn else {
                     tokio::time::sleep(FIRST).await;
                     continue;
@@ -237,7 +245,7 @@ async fn without_a_pause_nobody_waits() {
     let throttle = Throttle::default();
     for n in 0..100 {
         let turn = throttle
-            .turn(from("192.0.2.1"), "info", Duration::ZERO)
+            .turn(from("192.0.2.1"), "info", &new(), Duration::ZERO)
             .await;
         throttle.failed(turn.ok().unwrap(), shown(n));
     }
@@ -245,4 +253,57 @@ async fn without_a_pause_nobody_waits() {
         is_let_in(&throttle, "192.0.2.1", "info").await,
         Duration::ZERO
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_wrong_password_shown_by_many_connections_keeps_nobody_else_out() {
+    let throttle = Arc::new(Throttle::default());
+    let mut stubborn = tokio::task::JoinSet::new();
+    for _ in 0..50 {
+        let throttle = Arc::clone(&throttle);
+        stubborn.spawn(async move {
+            loop {
+                let shown = shown(1);
+                let turn = throttle.turn(from("192.0.2.1"), "info", &shown, FIRST);
+                match turn.await {
+                    Ok(turn) => throttle.failed(turn, shown),
+                    Err(_) => tokio::time::sleep(FIRST / 4).await,
+                }
+            }
+        });
+    }
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    for n in 0..20 {
+        tokio::time::sleep(FIRST).await;
+        let waited = is_let_in(&throttle, &format!("198.51.100.{n}"), "info").await;
+        assert_eq!(waited, Duration::ZERO, "{n}");
+    }
+    // Another device at the same address.
+    assert_eq!(
+        is_let_in(&throttle, "192.0.2.1", "desk2").await,
+        Duration::ZERO
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn those_who_guess_do_not_fill_the_row_at_a_mailbox() {
+    let throttle = Arc::new(Throttle::default());
+    let mut guessers = tokio::task::JoinSet::new();
+    for n in 0..40_usize {
+        let throttle = Arc::clone(&throttle);
+        guessers.spawn(async move {
+            loop {
+                let origin = from(&format!("192.0.2.{}", n % 4));
+                match throttle.turn(origin, "info", &new(), FIRST).await {
+                    Ok(turn) => throttle.failed(turn, new()),
+                    Err(_) => tokio::time::sleep(FIRST / 4).await,
+                }
+            }
+        });
+    }
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    for n in 0..20 {
+        tokio::time::sleep(FIRST).await;
+        is_let_in(&throttle, &format!("198.51.100.{n}"), "info").await;
+    }
 }

@@ -10,7 +10,7 @@ use tracing::{Span, debug, info, warn};
 
 use super::{Driver, shown};
 use crate::auth::throttle::{Denied, Turn};
-use crate::auth::{Kind, Origin};
+use crate::auth::{Kind, Origin, Sealed};
 use crate::bridge::enter::Barred;
 use crate::bridge::refusals;
 use crate::bridge::visitor::told;
@@ -23,7 +23,12 @@ impl Driver {
     pub(super) async fn log_in(&mut self, login: Login) -> Result<(), Refusal> {
         self.attempts += 1;
         let mailbox = self.bridge.mailbox_meant(&login.user);
-        let turn = match self.turn(&mailbox).await? {
+        let (kind, secret) = match &login.presented {
+            Presented::Password(password) => (Kind::Password, password),
+            Presented::Token(token) => (Kind::Token, token),
+        };
+        let sealed = self.bridge.verifier.sealed("", &mailbox, kind, secret);
+        let turn = match self.turn(&mailbox, &sealed).await? {
             Ok(turn) => turn,
             Err(denied) => return Err(self.denied(&login, denied).await),
         };
@@ -54,15 +59,8 @@ impl Driver {
         match &barred {
             Barred::InUse => self.bridge.throttle.succeeded(turn),
             // It says nothing about what was shown.
-            Barred::Unknown(_) => drop(turn),
-            _ => {
-                let (kind, secret) = match &login.presented {
-                    Presented::Password(password) => (Kind::Password, password),
-                    Presented::Token(token) => (Kind::Token, token),
-                };
-                let sealed = self.bridge.verifier.sealed("", &mailbox, kind, secret);
-                self.bridge.throttle.failed(turn, sealed);
-            }
+            Barred::Unknown(_) | Barred::NotSetUp => drop(turn),
+            _ => self.bridge.throttle.failed(turn, sealed),
         }
         match &barred {
             Barred::NoUpstream => {
@@ -120,12 +118,16 @@ impl Driver {
     }
 
     /// Waits for the turn to have a password looked at; refused only when the bridge ends.
-    async fn turn(&mut self, mailbox: &str) -> Result<Result<Turn, Denied>, Refusal> {
+    async fn turn(
+        &mut self,
+        mailbox: &str,
+        shown: &Sealed,
+    ) -> Result<Result<Turn, Denied>, Refusal> {
         let bridge = Arc::clone(&self.bridge);
         let origin = Origin::of(self.visitor.peer.ip());
         let first = bridge.limits().auth_failure_delay;
         let turn = tokio::select! {
-            turn = bridge.throttle.turn(origin, mailbox, first) => turn,
+            turn = bridge.throttle.turn(origin, mailbox, shown, first) => turn,
             () = told(&mut self.visitor.shutdown) => return Err(refusals::temporary()),
         };
         if turn.as_ref().map_or(true, |turn| turn.waited) {
