@@ -4,7 +4,9 @@
 //! answer.
 //! Must not know: what lines mean, upstreams.
 
+mod counted;
 mod flow;
+mod stream;
 
 use std::future::poll_fn;
 use std::io;
@@ -19,11 +21,12 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
-use tokio_rustls::server::TlsStream;
 use tracing::info;
 use zeroize::Zeroize as _;
 
+use self::counted::Counted;
 use self::flow::Flow;
+use self::stream::Io;
 use super::pulse::Pulse;
 use super::unacknowledged::unacknowledged;
 use crate::metrics::{BadInput, Direction, Metrics};
@@ -42,23 +45,6 @@ const ASK_AGAIN: Duration = Duration::from_millis(10);
 
 /// How often a connection with something to read is looked at for its end.
 const LOOK_AGAIN: Duration = Duration::from_millis(250);
-
-enum Io {
-    Plain(TcpStream),
-    Tls(Box<TlsStream<TcpStream>>),
-    /// In the middle of a handshake, or after one that failed.
-    None,
-}
-
-impl Io {
-    fn tcp(&self) -> Option<&TcpStream> {
-        match self {
-            Self::Plain(stream) => Some(stream),
-            Self::Tls(stream) => Some(stream.get_ref().0),
-            Self::None => None,
-        }
-    }
-}
 
 /// See the module.
 pub struct Wire {
@@ -84,7 +70,7 @@ impl Wire {
         // Answers are gathered here; holding them back once more only delays them. Where it fails the connection is dead anyway.
         let _ = stream.set_nodelay(true);
         Self {
-            io: Io::Plain(stream),
+            io: Io::Plain(Counted::new(stream)),
             input: LineBuffer::new(),
             out: Vec::new(),
             unfinished: false,
@@ -135,7 +121,7 @@ impl Wire {
             return Err(io::Error::other("TLS is active already"));
         };
         let handshake = async {
-            if stream.peek(&mut [0]).await? == 0 {
+            if stream.tcp.peek(&mut [0]).await? == 0 {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
             let accepted = TlsAcceptor::from(config).accept(stream).await;
@@ -207,35 +193,26 @@ impl Wire {
             return Ok(());
         }
         let until = Instant::now() + self.patience;
-        let mut written = 0;
-        while let Some(rest) = self.out.get(written..).filter(|rest| !rest.is_empty()) {
-            let began = Instant::now();
+        let mut taken = 0;
+        loop {
+            let (began, before) = (Instant::now(), self.io.written());
             let look = until.min(began + self.flow.patience());
-            let write = async {
-                match &mut self.io {
-                    Io::Plain(stream) => stream.write(rest).await,
-                    Io::Tls(stream) => stream.write(rest).await,
-                    Io::None => Err(io::ErrorKind::NotConnected.into()),
-                }
-            };
-            let n = match timeout_at(look, write).await {
-                Ok(wrote) => match wrote? {
-                    0 => return Err(io::ErrorKind::WriteZero.into()),
-                    n => n,
-                },
+            let Self { io, out, .. } = self;
+            let step = poll_fn(|cx| io.poll_send(cx, out, &mut taken));
+            let is_done = match timeout_at(look, step).await {
+                Ok(is_done) => is_done?,
                 Err(_) if look == until => return Err(io::ErrorKind::TimedOut.into()),
-                Err(_) => 0,
+                Err(_) => false,
             };
-            if n > 0 {
+            let written = self.io.written() - before;
+            if written > 0 {
                 self.pulse.beat();
             }
-            written += n;
-            self.flow.wrote(n, began.elapsed());
+            self.flow.wrote(written, began.elapsed());
             self.judge()?;
-        }
-        if let Io::Tls(stream) = &mut self.io {
-            let flushed = timeout_at(until, stream.flush()).await;
-            flushed.map_err(|_| io::ErrorKind::TimedOut)??;
+            if is_done {
+                break;
+            }
         }
         self.metrics
             .client_bytes(Direction::Sent, self.out.len() as u64);

@@ -37,9 +37,9 @@ impl Flow {
     }
 
     /// So many octets went into the system's buffers after such a wait.
-    pub(super) fn wrote(&mut self, octets: usize, waited: Duration) {
+    pub(super) fn wrote(&mut self, octets: u64, waited: Duration) {
         self.waited += waited;
-        self.written += octets as u64;
+        self.written += octets;
     }
 
     /// Whether the client has taken too little. `queued` is what is in the system's buffers, asked for when a window is over.

@@ -1,4 +1,9 @@
+use rcgen::{CertifiedKey, generate_simple_self_signed};
+use tokio::io::AsyncRead;
 use tokio::net::TcpListener;
+use tokio_rustls::rustls::pki_types::{PrivateKeyDer, ServerName};
+use tokio_rustls::rustls::{ClientConfig, RootCertStore, ServerConfig};
+use tokio_rustls::{TlsConnector, client};
 
 use super::*;
 
@@ -15,6 +20,30 @@ async fn wire_of(patience: Duration) -> (Wire, TcpStream) {
     let (stream, _) = listener.accept().await.unwrap();
     let metrics = Arc::new(Metrics::new());
     let wire = Wire::new(stream, metrics, patience, SLOWEST);
+    (wire, client.unwrap())
+}
+
+/// The same with TLS active.
+async fn encrypted(patience: Duration) -> (Wire, client::TlsStream<TcpStream>) {
+    let (mut wire, client) = wire_of(patience).await;
+    let names = ["localhost".to_owned()];
+    let CertifiedKey { cert, signing_key } = generate_simple_self_signed(names).unwrap();
+    let key = PrivateKeyDer::try_from(signing_key.serialize_der()).unwrap();
+    let mut roots = RootCertStore::empty();
+    roots.add(cert.der().clone()).unwrap();
+    let server = ServerConfig::builder()
+        .with_no_client_auth()
+        .with_single_cert(vec![cert.der().clone()], key);
+    let config = ClientConfig::builder()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let name = ServerName::try_from("localhost").unwrap();
+    let connector = TlsConnector::from(Arc::new(config));
+    let (started, client) = tokio::join!(
+        wire.start_tls(Arc::new(server.unwrap()), soon()),
+        connector.connect(name, client),
+    );
+    started.unwrap();
     (wire, client.unwrap())
 }
 
@@ -40,9 +69,9 @@ async fn what_the_client_does_not_take_is_not_acknowledged_until_it_does() {
     let Io::Plain(stream) = &wire.io else {
         panic!("it is not encrypted");
     };
-    stream.writable().await.unwrap();
+    stream.tcp.writable().await.unwrap();
     let mut written = 0;
-    while let Ok(n) = stream.try_write(&[b'x'; 65_536]) {
+    while let Ok(n) = stream.tcp.try_write(&[b'x'; 65_536]) {
         written += n;
     }
     // The deadline has come: it is asked once.
@@ -91,9 +120,8 @@ async fn sent_in_vain(wire: &mut Wire) -> Duration {
     }
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_client_that_stops_taking_what_is_sent_is_cut() {
-    let (mut wire, _client) = wire_of(10 * PATIENCE).await;
+/// It does so with more patience for what is sent at once than for a client that is slow.
+async fn assert_it_is_cut(mut wire: Wire) {
     let lasted = sent_in_vain(&mut wire).await;
     // In the first two minutes its system took what fits into its buffers.
     assert!(
@@ -103,6 +131,12 @@ async fn a_client_that_stops_taking_what_is_sent_is_cut() {
     assert!(wire.is_too_slow() && wire.is_inside_an_answer());
     let text = wire.metrics.render();
     assert!(text.contains("popbridge_slow_readers_total 1\n"), "{text}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_stops_taking_what_is_sent_is_cut() {
+    let (wire, _client) = wire_of(10 * PATIENCE).await;
+    assert_it_is_cut(wire).await;
     // With less patience for what is sent at once that comes first, and is another thing.
     let (mut wire, _client) = wire_of(PATIENCE).await;
     let lasted = sent_in_vain(&mut wire).await;
@@ -114,12 +148,27 @@ async fn a_client_that_stops_taking_what_is_sent_is_cut() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_client_that_reads_slowly_and_steadily_is_served() {
-    let (mut wire, mut client) = wire_of(10 * PATIENCE).await;
-    let ten_minutes = 10 * PATIENCE;
+async fn a_client_that_stops_taking_what_is_sent_by_tls_is_cut() {
+    let (wire, _client) = encrypted(10 * PATIENCE).await;
+    assert_it_is_cut(wire).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_tls_holds_back_is_no_progress() {
+    let (mut wire, _client) = encrypted(10 * PATIENCE).await;
+    let pulse = wire.pulse();
+    tokio::select! {
+        _ = sent_in_vain(&mut wire) => panic!("it was cut too soon"),
+        () = sleep(PATIENCE) => {}
+    }
+    // The buffers are full since the start.
+    assert!(pulse.still_for() >= PATIENCE);
+}
+
+/// Reads as much as its system acknowledges at a time, each half minute, for ten minutes.
+async fn assert_it_is_served(mut wire: Wire, mut client: impl AsyncRead + Unpin) {
     let reading = async {
-        let end = Instant::now() + ten_minutes;
-        // As much as its system acknowledges at a time, each half minute.
+        let end = Instant::now() + 10 * PATIENCE;
         let mut buffer = vec![0; 1 << 20];
         while Instant::now() < end {
             client.read_exact(&mut buffer).await.unwrap();
@@ -130,4 +179,12 @@ async fn a_client_that_reads_slowly_and_steadily_is_served() {
         lasted = sent_in_vain(&mut wire) => panic!("it was cut after {lasted:?}"),
         () = reading => {}
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_reads_slowly_and_steadily_is_served() {
+    let (wire, client) = wire_of(10 * PATIENCE).await;
+    assert_it_is_served(wire, client).await;
+    let (wire, client) = encrypted(10 * PATIENCE).await;
+    assert_it_is_served(wire, client).await;
 }
