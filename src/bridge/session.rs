@@ -132,11 +132,8 @@ impl Driver {
             }
             self.visitor.wire.send().await?;
             self.visitor.wire.rest();
-            let limits = self.bridge.limits();
-            let deadline = match self.session.state() {
-                StateName::Authorization => self.since + limits.login,
-                _ => self.last_line + limits.inactivity,
-            };
+            let inactivity = self.bridge.limits().inactivity;
+            let deadline = self.log_in_by().unwrap_or(self.last_line + inactivity);
             let Visitor { wire, shutdown, .. } = &mut self.visitor;
             let is_ahead = self.mailbox.as_ref().is_some_and(Mailbox::is_ahead);
             let more = tokio::select! {
@@ -154,6 +151,12 @@ impl Driver {
                 return Ok(End::HungUp);
             }
         }
+    }
+
+    /// When the client has to have logged in; none once it has.
+    fn log_in_by(&self) -> Option<Instant> {
+        let waits = self.session.state() == StateName::Authorization;
+        waits.then(|| self.since + self.bridge.limits().login)
     }
 
     /// Of what the client has had without QUIT, counts what its system has acknowledged: a connection that broke may have swallowed the
@@ -189,6 +192,7 @@ impl Driver {
             self.note_answer(before);
             let end = loop {
                 self.stay.is_at(self.session.state());
+                self.visitor.wire.send_by = self.log_in_by();
                 match self.carry_out(action).await? {
                     Next::Line => break None,
                     Next::Action(next) => action = next,

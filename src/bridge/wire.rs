@@ -59,6 +59,8 @@ pub struct Wire {
     pulse: Arc<Pulse>,
     /// The longest wait for the client to take what is sent to it.
     patience: Duration,
+    /// When the client has to have taken everything, however much patience is left.
+    pub(super) send_by: Option<Instant>,
     flow: Flow,
     too_slow: bool,
 }
@@ -77,6 +79,7 @@ impl Wire {
             metrics,
             pulse: Arc::default(),
             patience,
+            send_by: None,
             flow: Flow::new(slowest),
             too_slow: false,
         }
@@ -187,12 +190,13 @@ impl Wire {
     /// Sends what is waiting.
     ///
     /// # Errors
-    /// `TimedOut` where the client does not take it; the connection's own.
+    /// `TimedOut` where the client does not take it in time; the connection's own.
     pub(super) async fn send(&mut self) -> io::Result<()> {
         if self.out.is_empty() {
             return Ok(());
         }
         let until = Instant::now() + self.patience;
+        let until = self.send_by.map_or(until, |by| until.min(by));
         let mut taken = 0;
         loop {
             let (began, before) = (Instant::now(), self.io.written());

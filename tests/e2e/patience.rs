@@ -60,6 +60,27 @@ fn a_connection_without_a_log_in_is_closed_also_in_the_middle_of_a_handshake() {
 }
 
 #[test]
+fn a_client_that_asks_and_never_reads_has_no_more_time_to_log_in_by_tls_or_without() {
+    let (bridge, _peer) = impatient("login = \"2s\"");
+    let since = Instant::now();
+    let tls = Pop3::connect_tls(bridge.pop3s_port, bridge.tls_config());
+    let mut both = [bridge.pop3(), tls].map(Pop3::into_stream);
+    for stream in &mut both {
+        let some_time = Some(Duration::from_millis(200));
+        stream.socket().set_write_timeout(some_time).unwrap();
+        // Until the bridge takes no more, because its answers are not taken.
+        let questions = "CAPA\r\n".repeat(10_000);
+        while stream.write_all(questions.as_bytes()).is_ok() {}
+    }
+    eventually("both are gone", || {
+        bridge.metric("popbridge_sessions", &[]) == 0.0
+    });
+    end_of_a_session(&bridge, "idle");
+    drop(both);
+    assert!(since.elapsed() < FAR_TOO_LONG);
+}
+
+#[test]
 fn octets_alone_do_not_put_the_deadline_off() {
     let (bridge, _peer) = impatient("inactivity = \"1s\"");
     let mut pop3 = bridge.pop3().log_in(USER, PASSWORD);

@@ -165,6 +165,25 @@ async fn what_tls_holds_back_is_no_progress() {
     assert!(pulse.still_for() >= PATIENCE);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_client_has_no_longer_than_somebody_allows_to_take_what_is_sent() {
+    let (mut wire, _client) = wire().await;
+    wire.send_by = Some(Instant::now() + PATIENCE / 2);
+    let lasted = sent_in_vain(&mut wire).await;
+    assert!(
+        lasted.abs_diff(PATIENCE / 2) < Duration::from_secs(1),
+        "{lasted:?}"
+    );
+    assert!(!wire.is_too_slow() && wire.is_inside_an_answer());
+    // What there is room for goes even when it is late.
+    let (mut wire, mut client) = wire_of(PATIENCE).await;
+    wire.send_by = Some(Instant::now());
+    sleep(PATIENCE).await;
+    wire.out.extend_from_slice(b"+OK\r\n");
+    wire.send().await.unwrap();
+    client.read_exact(&mut [0; 5]).await.unwrap();
+}
+
 /// Reads as much as its system acknowledges at a time, each half minute, for ten minutes.
 async fn assert_it_is_served(mut wire: Wire, mut client: impl AsyncRead + Unpin) {
     let reading = async {
