@@ -43,6 +43,11 @@ const FOR_A_MINUTE: &str = "BAD Request is throttled. Suggested Backoff Time: 60
 const BEGINS: &str = "the upstream is left alone for a while";
 const ENDS: &str = "the upstream may be asked again";
 
+/// The log may come a little after the answer.
+fn says_that_it_begins(bridge: &Bridge) {
+    bridge.wait_for_line("it is said", |line| line.contains(BEGINS));
+}
+
 /// The answer to PASS.
 fn pass(bridge: &Bridge, user: &str, password: &str) -> Status {
     let mut pop3 = bridge.pop3();
@@ -125,6 +130,7 @@ fn a_list_that_was_confirmed_more_than_a_minute_ago_is_not_shown() {
     assert_eq!(status.code(), Some("SYS/TEMP"), "{}", status.text);
     assert!(status.text.contains("left alone for"), "{}", status.text);
     // What was shown meanwhile was not confirmed once more.
+    says_that_it_begins(&office.bridge);
     assert_eq!(office.bridge.said(BEGINS), 1);
 }
 
@@ -180,6 +186,7 @@ fn log_ins_are_put_off_without_asking_after_the_first() {
             let status = pass(&bridge, USER, password);
             assert_eq!(status.code(), Some(code), "{line}: {}", status.text);
         }
+        says_that_it_begins(&bridge);
         assert_eq!((peer.connections(), bridge.said(BEGINS)), (1, 1), "{line}");
         // Others may be let in.
         pass(&bridge, "somebody@example.com", PASSWORD);
@@ -316,6 +323,7 @@ fn who_tries_passwords_at_an_upstream_that_has_enough_of_it_shuts_nobody_out() {
         for _ in 0..2 {
             assert!(!pass(&bridge, USER, "a guess").ok, "{line}");
         }
+        says_that_it_begins(&bridge);
         assert_eq!((peer.connections(), bridge.said(BEGINS)), (2, 1), "{line}");
         assert_eq!(pop3.retr(1), on_the_wire(&ordinary(1).raw), "{line}");
         pop3.quit();
