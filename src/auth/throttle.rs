@@ -21,20 +21,24 @@ use std::time::Duration;
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
 use self::pace::{FORGOTTEN, Growth, Pace};
 use super::{Origin, Sealed};
 
 /// So many tries of a source may be looked at at once before the first one turns out to be wrong: an office that comes back after a restart.
 const AT_ONCE: usize = 8;
+/// So many at a mailbox that is known at the source: all of its clients may be behind one address.
+const FAMILIAR_AT_ONCE: usize = 32;
+/// How often those who wait for others of their source look whether their mailbox is known there by now.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
 /// So long a try waits for its turn; one whose turn is later is refused. POP3 programs give up after ten seconds and more.
 const PATIENCE: Duration = Duration::from_secs(8);
 /// The time between two tries grows up to eight times the first for a source, and up to twice for a mailbox: there others may be
 /// guessing while its owner comes from a new place.
 const OF_ORIGIN: u32 = 3;
 const OF_MAILBOX: u32 = 1;
-/// A mailbox that is known at a source is a stranger's after so many wrong tries, until they are forgotten; no more are looked at at once.
+/// A mailbox that is known at a source is a stranger's after so many wrong tries, until they are forgotten.
 const FAMILIAR_MISSES: u32 = 3;
 /// How many of each are remembered, the most recent ones.
 const CAPACITY: u64 = 20_000;
@@ -148,15 +152,12 @@ impl Throttle {
             _turn: None,
         };
         let until = Instant::now() + PATIENCE;
-        if let Some(door) = self.familiar.get(&pair).filter(|door| door.is_familiar()) {
-            booked._turn = Some(door.turn(until).await?);
-            // Those before may have been wrong meanwhile.
-            if door.is_familiar() {
-                return Ok(Turn {
-                    booked: Some(booked),
-                    waited: false,
-                });
-            }
+        if let Some(turn) = self.familiar_turn(pair, until).await? {
+            booked._turn = Some(turn);
+            return Ok(Turn {
+                booked: Some(booked),
+                waited: false,
+            });
         }
         let now = Instant::now();
         if self.wrong.contains_key(shown) {
@@ -168,7 +169,22 @@ impl Throttle {
                 waited: at > now,
             });
         }
-        booked._turn = Some(booked.door.turn(until).await?);
+        let door = Arc::clone(&booked.door);
+        let mut of_origin = std::pin::pin!(door.turn(until));
+        booked._turn = Some(loop {
+            tokio::select! {
+                turn = &mut of_origin => break turn?,
+                () = sleep(LOOK_AGAIN) => {}
+            }
+            // Another client of the mailbox was let in meanwhile.
+            if let Some(turn) = self.familiar_turn(pair, until).await? {
+                booked._turn = Some(turn);
+                return Ok(Turn {
+                    booked: Some(booked),
+                    waited: false,
+                });
+            }
+        });
         let now = Instant::now();
         // Until the source's own turn it is in nobody's way at the mailbox.
         sleep_until(booked.at_origin(now, until)?).await;
@@ -180,11 +196,25 @@ impl Throttle {
         })
     }
 
+    /// The turn of a try at a mailbox that is known at its source.
+    async fn familiar_turn(
+        &self,
+        pair: (Origin, Name),
+        until: Instant,
+    ) -> Result<Option<OwnedSemaphorePermit>, Denied> {
+        let Some(door) = self.familiar.get(&pair).filter(|door| door.is_familiar()) else {
+            return Ok(None);
+        };
+        let turn = door.turn(until).await?;
+        // Those before may have been wrong meanwhile.
+        Ok(door.is_familiar().then_some(turn))
+    }
+
     /// The try was right.
     pub fn succeeded(&self, turn: Turn) {
         if let Some(booked) = turn.booked {
             // What was wrong before counts on: somebody may be guessing behind the same address, and have a mailbox here, too.
-            let new = || Arc::new(Door::new(FAMILIAR_MISSES as usize));
+            let new = || Arc::new(Door::new(FAMILIAR_AT_ONCE));
             self.familiar.get_with(booked.pair, new);
         }
     }

@@ -175,7 +175,7 @@ async fn a_source_that_knows_a_mailbox_may_not_guess_at_it_even_while_somebody_t
         }
     };
     let (looked_at, ()) = tokio::join!(guessing, polling);
-    assert!((5..45).contains(&looked_at), "{looked_at}");
+    assert!((5..60).contains(&looked_at), "{looked_at}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -305,5 +305,22 @@ async fn those_who_guess_do_not_fill_the_row_at_a_mailbox() {
     for n in 0..20 {
         tokio::time::sleep(FIRST).await;
         is_let_in(&throttle, &format!("198.51.100.{n}"), "info").await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn all_clients_of_one_mailbox_come_back_at_once_from_one_address() {
+    let throttle = Arc::new(Throttle::default());
+    let mut clients = tokio::task::JoinSet::new();
+    for _ in 0..500 {
+        let throttle = Arc::clone(&throttle);
+        clients.spawn(async move {
+            let (_, turn) = wait(&throttle, "192.0.2.1", "info").await;
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            throttle.succeeded(turn.unwrap_or_else(|denied| panic!("{denied:?}")));
+        });
+    }
+    while let Some(client) = clients.join_next().await {
+        client.unwrap();
     }
 }
