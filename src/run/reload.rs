@@ -56,8 +56,8 @@ impl<L: Fn() -> Result<Config, ConfigError>> Reload<L> {
         info!("SIGHUP: the configuration is read again");
         let taken = self.take_up().await;
         if let Err(why) = &taken {
-            error!(error = %why, "the configuration is refused; the one before stays in use");
             self.ground.metrics.not_configured();
+            error!(error = %why, "the configuration is refused; the one before stays in use");
         }
         taken.is_ok()
     }
