@@ -122,7 +122,7 @@ pub async fn serve(
                     signal = signals.end() => break signal,
                 };
                 if took {
-                    desk.logins.set_config(Arc::new(reload.current().clone()));
+                    desk.logins.set_config(Arc::new(reload.in_use()));
                 }
                 manager.ready(match took {
                     true => "serving",

@@ -46,9 +46,13 @@ impl<L: Fn() -> Result<Config, ConfigError>> Reload<L> {
         }
     }
 
-    /// What is in use, but for what counts from the start on.
-    pub(super) fn current(&self) -> &Config {
-        &self.current
+    /// What is in use. State and token key are those of the start: what was sealed by others could not be opened here.
+    pub(super) fn in_use(&self) -> Config {
+        Config {
+            state: self.started.state.clone(),
+            token_key: self.started.token_key.clone(),
+            ..self.current.clone()
+        }
     }
 
     /// Reads the configuration again and goes by it from then on; false where it is refused. Nothing has changed where this is dropped.
